@@ -1,0 +1,2 @@
+//! `clickstream`: real-time clickstream analytics on Kafka and Flink, started by one command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Kafka and Flink as supervised local processes, and the SQL job that runs on them.

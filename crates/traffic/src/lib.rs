@@ -1,0 +1,1 @@
+//! Synthetic visitors of a web shop: a seeded, repeatable stream of timed events.
