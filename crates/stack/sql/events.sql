@@ -1,0 +1,91 @@
+-- The events topic, read byte for byte: one row per Kafka record, valid or not.
+--
+-- The value stays text (`format = raw`), because a record that is no event must reach the dead letters exactly as it
+-- came; Flink's JSON format would drop it without a trace.
+--
+-- `event_time` decides everything. It is the earlier of the record's timestamp and its arrival, and NULL when the
+-- record is no valid event; a NULL moves no watermark. The Kafka source evaluates the watermark per partition, long
+-- before any view, so the whole rule for validity has to stand here. Two ways lead to it:
+--
+--   canonical   our generator and collector write the fields in a fixed order without escapes: one regular expression
+--               checks such a record and cuts it into fields, several times cheaper than JSON_VALUE for each field
+--   foreign     any other JSON object: JSON_VALUE takes the fields out, they are joined by U+0001, and a second
+--               expression checks them. No valid field holds a control character, so the join is unambiguous.
+CREATE TEMPORARY TABLE event_log (
+  record_value STRING,
+  arrival TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  source_partition INT METADATA FROM 'partition' VIRTUAL,
+  source_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+  event_time AS LEAST(
+    COALESCE(
+      {{ not_in_the_future("REGEXP_EXTRACT(" ~ canonical_text ~ ", '" ~ canonical_pattern ~ "', 1)") }},
+      {{ not_in_the_future("REGEXP_EXTRACT(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "', 1)") }}),
+    CAST(arrival AS TIMESTAMP(3))),
+  processing_time AS PROCTIME(),
+  WATERMARK FOR event_time AS event_time - {{ (max_disorder_ms + 1) | interval }}
+) WITH (
+  'connector' = 'kafka',
+  'topic' = '{{ events_topic }}',
+  'properties.bootstrap.servers' = '{{ kafka }}',
+  'scan.startup.mode' = '{{ startup_mode }}',
+{%- if startup_timestamp_ms is not none %}
+  'scan.startup.timestamp-millis' = '{{ startup_timestamp_ms }}',
+{%- endif %}
+  'scan.watermark.emit.strategy' = 'on-periodic',
+  'format' = 'raw'
+);
+
+-- The same two ways again, now for the fields: a canonical record is cut at its quotes, a foreign one at U+0001.
+-- RAND() >= 0 is always true; it keeps the planner from copying the expression into each place that uses a field.
+CREATE TEMPORARY VIEW canonical_records AS
+SELECT *, CASE WHEN RAND() >= 0 THEN SPLIT(REGEXP_SUBSTR({{ canonical_text }}, '{{ canonical_pattern }}'), '"') END AS quoted
+FROM event_log;
+
+CREATE TEMPORARY VIEW cut_records AS
+SELECT *, CASE WHEN RAND() >= 0 AND quoted IS NULL THEN SPLIT({{ foreign_text }}, U&'\0001') END AS joined
+FROM canonical_records;
+
+CREATE TEMPORARY VIEW records AS
+SELECT source_partition, source_offset, record_value, event_time, processing_time,
+       COALESCE(quoted[4], joined[1]) AS event_id,
+       COALESCE(quoted[8], joined[2]) AS site_id,
+       COALESCE(quoted[12], joined[3]) AS event_type,
+       COALESCE(quoted[16], joined[4]) AS user_id,
+       COALESCE(quoted[20], joined[5]) AS session_id,
+       COALESCE(quoted[24], joined[6]) AS page_url,
+       CASE WHEN quoted[26] = 'product_id' THEN quoted[28] ELSE NULLIF(joined[7], '') END AS product_id,
+       joined[8] AS foreign_timestamp,
+       CASE WHEN quoted[12] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) ELSE joined[9] END AS amount,
+       quoted IS NOT NULL AS is_canonical,
+       CARDINALITY(joined) AS foreign_field_count
+FROM cut_records;
+
+-- Late is decided by the log alone: an event is late when a valid record at a lower offset of its partition is more
+-- than {{ max_disorder_ms }} ms ahead of it. The high mark lives in the checkpoint, so a replay decides the same.
+CREATE TEMPORARY VIEW judged_records AS
+SELECT *,
+  MAX(event_ms) OVER (PARTITION BY source_partition ORDER BY processing_time
+                      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS high_mark
+FROM (
+  SELECT source_partition, source_offset, record_value, event_time, processing_time, event_id, site_id, event_type,
+         user_id, session_id, page_url, product_id, amount, CAST(event_time AS TIMESTAMP(3)) AS event_ms
+  FROM records
+  WHERE event_time IS NOT NULL
+);
+
+-- Events that count: on time, no heartbeat, and of all copies of one event the first (ROW_NUMBER = 1 in the order of
+-- processing is Flink's deduplication; it remembers an id for the dedup horizon of {{ dedup_horizon_s }} s).
+-- `slice` numbers the slides since the epoch; a window is {{ slices }} of them.
+CREATE TEMPORARY VIEW events AS
+SELECT site_id, event_id, event_type, user_id, session_id, page_url, product_id, revenue, event_time, slice
+FROM (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY site_id, event_id ORDER BY processing_time) AS copy_number
+  FROM (
+    SELECT site_id, event_id, event_type, user_id, session_id, page_url, product_id, event_time, processing_time,
+           CASE WHEN event_type = 'purchase' THEN TRY_CAST(amount AS DECIMAL(18, 4)) END AS revenue,
+           CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', event_ms) AS BIGINT) / {{ slide_s }} AS slice
+    FROM judged_records
+    WHERE event_ms >= high_mark - {{ max_disorder_ms | interval }} AND event_type <> 'heartbeat'
+  )
+)
+WHERE copy_number = 1;

@@ -1,0 +1,41 @@
+{#- Pieces the metric files share. -#}
+
+{#- A window boundary as the topics write times: RFC 3339, UTC, milliseconds. -#}
+{% macro rfc3339(column) %}DATE_FORMAT({{ column }}, 'yyyy-MM-dd''T''HH:mm:ss.SSS') || 'Z'{% endmacro %}
+
+{#- A view of events with `reach` = distance - phase, where
+      phase     slice modulo {{ slices }}, the event's place in the cycle of slides
+      distance  slides since the previous event of the same key, {{ slices }} where there is none within a window.
+    LAG needs the rows of one key in event time order, one by one; see the plan's `isRows` in src/job/plan.rs. -#}
+{% macro distance_view(name, key, columns, condition=none, source='events', reach='reach') -%}
+CREATE TEMPORARY VIEW {{ name }} AS
+SELECT {{ columns }}, event_time, slice, MOD(slice, {{ slices }}) AS phase,
+       LEAST({{ slices }}, COALESCE(slice - previous_slice, {{ slices }})) - MOD(slice, {{ slices }}) AS {{ reach }}
+FROM (
+  SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY event_time) AS previous_slice
+  FROM {{ source }}{% if condition %}
+  WHERE {{ condition }}{% endif %}
+);
+{%- endmacro %}
+
+{#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}. -#}
+{% macro count_first(name, reach='reach') -%}
+{% for c in range(slices) -%}
+COUNT(*) FILTER (WHERE {{ reach }} >= {{ slices - c }} OR (phase > {{ c }} AND {{ reach }} >= {{ -c }})) AS {{ name }}_{{ c }}
+{%- if not loop.last %},
+         {% endif %}
+{%- endfor %}
+{%- endmacro %}
+
+{#- The counter of the window's own last slice. -#}
+{% macro pick(name) -%}
+CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{ slide_s }} - 1, {{ slices }})
+{%- for c in range(slices) %} WHEN {{ c }} THEN {{ name }}_{{ c }}{% endfor %} END
+{%- endmacro %}
+
+{#- The time a text holds; NULL where it holds none, or one more than max_future ahead of the arrival. Written so that
+    `text`, an expensive expression, stands there once: the later of two times of one format is the greater text. -#}
+{% macro not_in_the_future(text) -%}
+{% set limit = "CAST(CAST(arrival AS TIMESTAMP(3)) + " ~ (max_future_ms + 1) | interval ~ " AS STRING)" -%}
+TRY_CAST(REPLACE(LEAST(REPLACE({{ text }}, 'T', ' '), {{ limit }}), {{ limit }}, '') AS TIMESTAMP(3))
+{%- endmacro %}

@@ -1,0 +1,35 @@
+-- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains `distance`.
+{{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL') }}
+
+CREATE TEMPORARY VIEW product_windows AS
+SELECT site_id, window_start, window_end, product_id, view_count, click_count, add_to_cart_count, purchase_count,
+       {{ pick('unique_users') }} AS unique_users,
+       CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate
+FROM (
+  SELECT site_id, window_start, window_end, product_id,
+         COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
+         COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
+         COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
+         COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
+         {{ count_first('unique_users') }}
+  FROM HOP(TABLE product_events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+  GROUP BY site_id, product_id, window_start, window_end
+)
+{{ emit_from }};
+
+CREATE TEMPORARY TABLE product_metrics (
+  site_id STRING, window_start STRING, window_end STRING, product_id STRING,
+  view_count BIGINT, click_count BIGINT, add_to_cart_count BIGINT, purchase_count BIGINT,
+  unique_users BIGINT, click_through_rate DOUBLE,
+  PRIMARY KEY (site_id, window_end, product_id) NOT ENFORCED
+) WITH (
+  'connector' = 'upsert-kafka',
+  'topic' = '{{ topic_prefix }}product-metrics',
+  {{ kafka_sink }},
+  'key.format' = 'json', 'value.format' = 'json'
+);
+
+INSERT INTO product_metrics
+SELECT site_id, {{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}, product_id,
+       view_count, click_count, add_to_cart_count, purchase_count, unique_users, click_through_rate
+FROM product_windows;

@@ -1,0 +1,51 @@
+-- Site metrics: the whole site per window, with sessions, conversion and revenue.
+--
+-- Users and sessions are counted by distance, as in page_metrics.sql; the second view adds the session's distance to
+-- the rows of the first. Buyers are few: an ordinary COUNT(DISTINCT) is cheap for them.
+{{ distance_view('user_events', ['site_id', 'user_id'], 'site_id, user_id, session_id, event_type, revenue', reach='user_reach') }}
+
+{{ distance_view('site_events', ['site_id', 'session_id'], 'site_id, user_id, event_type, revenue, user_reach', source='user_events', reach='session_reach') }}
+
+CREATE TEMPORARY VIEW site_windows AS
+SELECT site_id, window_start, window_end, event_count, view_count, click_count, add_to_cart_count, purchase_count,
+       unique_users, active_sessions,
+       CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate,
+       CASE WHEN unique_users > 0 THEN CAST(buyers AS DOUBLE) / unique_users END AS conversion_rate,
+       COALESCE(revenue, 0) AS revenue
+FROM (
+  SELECT site_id, window_start, window_end, event_count, view_count, click_count, add_to_cart_count, purchase_count,
+         {{ pick('unique_users') }} AS unique_users, {{ pick('active_sessions') }} AS active_sessions, buyers, revenue
+  FROM (
+    SELECT site_id, window_start, window_end,
+           COUNT(*) AS event_count,
+           COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
+           COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
+           COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
+           COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
+           COUNT(DISTINCT user_id) FILTER (WHERE event_type = 'purchase') AS buyers,
+           SUM(revenue) AS revenue,
+           {{ count_first('unique_users', 'user_reach') }},
+           {{ count_first('active_sessions', 'session_reach') }}
+    FROM HOP(TABLE site_events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+    GROUP BY site_id, window_start, window_end
+  )
+)
+{{ emit_from }};
+
+CREATE TEMPORARY TABLE site_metrics (
+  site_id STRING, window_start STRING, window_end STRING,
+  event_count BIGINT, view_count BIGINT, click_count BIGINT, add_to_cart_count BIGINT, purchase_count BIGINT,
+  unique_users BIGINT, active_sessions BIGINT, click_through_rate DOUBLE, conversion_rate DOUBLE, revenue DECIMAL(38, 4),
+  PRIMARY KEY (site_id, window_end) NOT ENFORCED
+) WITH (
+  'connector' = 'upsert-kafka',
+  'topic' = '{{ topic_prefix }}site-metrics',
+  {{ kafka_sink }},
+  'key.format' = 'json', 'value.format' = 'json', 'value.json.encode.decimal-as-plain-number' = 'true'
+);
+
+INSERT INTO site_metrics
+SELECT site_id, {{ rfc3339('window_start') }}, {{ rfc3339('window_end') }},
+       event_count, view_count, click_count, add_to_cart_count, purchase_count,
+       unique_users, active_sessions, click_through_rate, conversion_rate, revenue
+FROM site_windows;
