@@ -1,1 +1,26 @@
-//! Click events, result rows and the rule that decides which Kafka records are valid events.
+//! What travels through `clickstream`: events, the rule that tells an event from a malformed record, result rows,
+//! and the arithmetic of sliding windows.
+//!
+//! Pure data and functions; no input or output, no clock. Everything else depends on this crate, and it depends on
+//! none of ours.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`timestamp`] | milliseconds since the epoch, read and written as RFC 3339 |
+//! | [`event`] | [`Event`] and its JSON form |
+//! | [`validate`] | the rule for what counts as an event, with typed reasons |
+//! | [`rows`] | rows of the result topics and their keys |
+//! | [`window`] | sliding windows: slices, window bounds |
+//! | [`topic`] | names of the Kafka topics |
+
+pub mod event;
+pub mod rows;
+pub mod timestamp;
+pub mod topic;
+pub mod validate;
+pub mod window;
+
+pub use event::{Event, EventType};
+pub use timestamp::Timestamp;
+pub use validate::{Reason, Record, Rejection, Rules, decode};
+pub use window::Windows;

@@ -1,0 +1,142 @@
+//! Rows of the result topics, field for field as they stand in Kafka.
+//!
+//! Ratios are `null` where the denominator is zero. Money is exact: a decimal, written as a plain JSON number.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// What one page did in one window.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PageMetrics {
+    /// The site.
+    pub site_id: String,
+    /// First instant of the window.
+    pub window_start: Timestamp,
+    /// First instant after the window.
+    pub window_end: Timestamp,
+    /// The page.
+    pub page_url: String,
+    /// What happened there.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What one product did in one window.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ProductMetrics {
+    /// The site.
+    pub site_id: String,
+    /// First instant of the window.
+    pub window_start: Timestamp,
+    /// First instant after the window.
+    pub window_end: Timestamp,
+    /// The product.
+    pub product_id: String,
+    /// What happened with it.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// The counts that pages and products share.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Page views.
+    pub view_count: u64,
+    /// Clicks.
+    pub click_count: u64,
+    /// Products put into a cart.
+    pub add_to_cart_count: u64,
+    /// Purchases.
+    pub purchase_count: u64,
+    /// Exact number of different users over all events.
+    pub unique_users: u64,
+    /// Clicks per view.
+    pub click_through_rate: Option<f64>,
+}
+
+/// What the whole site did in one window.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SiteMetrics {
+    /// The site.
+    pub site_id: String,
+    /// First instant of the window.
+    pub window_start: Timestamp,
+    /// First instant after the window.
+    pub window_end: Timestamp,
+    /// All events.
+    pub event_count: u64,
+    /// Page views.
+    pub view_count: u64,
+    /// Clicks.
+    pub click_count: u64,
+    /// Products put into a cart.
+    pub add_to_cart_count: u64,
+    /// Purchases.
+    pub purchase_count: u64,
+    /// Exact number of different users.
+    pub unique_users: u64,
+    /// Exact number of different sessions.
+    pub active_sessions: u64,
+    /// Clicks per view.
+    pub click_through_rate: Option<f64>,
+    /// Users with a purchase per user.
+    pub conversion_rate: Option<f64>,
+    /// Sum of the purchases' values.
+    pub revenue: Decimal,
+}
+
+/// One line of a top list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TopPage {
+    /// The site.
+    pub site_id: String,
+    /// First instant of the window.
+    pub window_start: Timestamp,
+    /// First instant after the window.
+    pub window_end: Timestamp,
+    /// Place, from 1: most views first, then by name.
+    pub rank: u32,
+    /// The page.
+    pub page_url: String,
+    /// Its page views.
+    pub view_count: u64,
+    /// Its different users.
+    pub unique_users: u64,
+    /// Its clicks per view.
+    pub click_through_rate: Option<f64>,
+}
+
+/// A record that counts nowhere.
+///
+/// A restart may write a letter a second time: `source_partition` and `source_offset` say which record it is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Name of a [`crate::Reason`].
+    pub reason: String,
+    /// What exactly was wrong.
+    pub detail: Option<String>,
+    /// Partition of the record in the events topic.
+    pub source_partition: i32,
+    /// Its offset there.
+    pub source_offset: i64,
+    /// Its value, in base64 where it is not UTF-8; `null` where it had none.
+    pub raw: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_flink_writes() {
+        let text = r#"{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","event_count":3,"view_count":2,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"active_sessions":2,"click_through_rate":0.5,"conversion_rate":null,"revenue":12.5000}"#;
+        let row: SiteMetrics = serde_json::from_str(text).unwrap();
+        assert_eq!(row.revenue, Decimal::new(125, 1));
+        assert_eq!(row.conversion_rate, None);
+        let text = r#"{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","page_url":"/","view_count":0,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":1,"click_through_rate":null}"#;
+        let row: PageMetrics = serde_json::from_str(text).unwrap();
+        assert_eq!(row.counts.click_count, 1);
+    }
+}

@@ -1,0 +1,388 @@
+//! What counts as an event: one rule for the pipeline, the collector, the embedded engine and every proof.
+//!
+//! A record is a **valid event** when its value
+//! 1. is at most 65,536 bytes of UTF-8,
+//! 2. is exactly one JSON object (of a repeated key the last one counts),
+//! 3. has `event_type`, one of `page_view`, `click`, `add_to_cart`, `purchase`,
+//! 4. has non-empty `event_id`, `site_id`, `user_id`, `session_id`, `page_url` and `timestamp`,
+//! 5. holds no control character (below U+0020) in these fields, in `product_id` or in `value`,
+//! 6. has no `value`, or one that is a number below 10^14 in amount, counted to four digits of fraction,
+//! 7. has a `timestamp` of the form [`Timestamp::parse`] reads, at most `max_future` ahead of the record's arrival.
+//!
+//! A number or boolean where a text is expected is read as its text (`42` as `"42"`), as Flink's `JSON_VALUE` does; an
+//! object, an array or `null` counts as missing. An empty `product_id` is none. Everything else in the object is free.
+//! A **heartbeat** (`event_type` = `heartbeat`) needs `site_id` and `timestamp` only.
+//!
+//! The first broken line names the [`Reason`], in the order of [`decode`]; `sql/dead_letters.sql` asks the same
+//! questions in the same order.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event::{Event, EventType, HEARTBEAT};
+use crate::timestamp::Timestamp;
+
+/// The longest value of an event record, in bytes.
+pub const MAX_BYTES: usize = 65_536;
+
+/// Limits of the rule that a deployment may set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// How far a timestamp may lie ahead of the record's arrival, in milliseconds.
+    pub max_future_ms: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { max_future_ms: 10_000 }
+    }
+}
+
+/// A record that is no malformed one.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Record<'a> {
+    /// An event, with its event time: the earlier of its timestamp and its arrival.
+    Event(Event<'a>, Timestamp),
+    /// A heartbeat, with its event time.
+    Heartbeat(Timestamp),
+}
+
+impl Record<'_> {
+    /// Event time: the earlier of the record's timestamp and its arrival.
+    pub fn event_time(&self) -> Timestamp {
+        match self {
+            Self::Event(_, ts) | Self::Heartbeat(ts) => *ts,
+        }
+    }
+}
+
+/// Why a record counts nowhere; the name is the `reason` of its dead letter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// Not UTF-8, not JSON, or not one object.
+    NotJson,
+    /// Longer than [`MAX_BYTES`].
+    TooLong,
+    /// A required field is absent, null, empty, an object or an array.
+    MissingField,
+    /// A field holds a control character, or `value` is no number in range.
+    WrongType,
+    /// `event_type` is none of the known ones.
+    UnknownEventType,
+    /// `timestamp` is no time of the documented form.
+    BadTimestamp,
+    /// `timestamp` lies too far ahead of the arrival.
+    FutureTimestamp,
+    /// On arrival a newer record of the partition was already more than the allowed disorder ahead.
+    Late,
+}
+
+impl Reason {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotJson => "not_json",
+            Self::TooLong => "too_long",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::UnknownEventType => "unknown_event_type",
+            Self::BadTimestamp => "bad_timestamp",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// A refused record: the reason, and what exactly was wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// The reason, for machines.
+    pub reason: Reason,
+    /// What was wrong, for people.
+    pub detail: String,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.name(), self.detail)
+    }
+}
+
+fn reject<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Rejection> {
+    Err(Rejection { reason, detail: detail.into() })
+}
+
+/// Reads one record of the events topic. `arrival` is the time Kafka stamped on it.
+pub fn decode(raw: &[u8], arrival: Timestamp, rules: Rules) -> Result<Record<'_>, Rejection> {
+    if raw.len() > MAX_BYTES {
+        return reject(Reason::TooLong, format!("the value is longer than {MAX_BYTES} bytes"));
+    }
+    let Ok(text) = std::str::from_utf8(raw) else {
+        return reject(Reason::NotJson, "the value is not UTF-8");
+    };
+    let Some(fields) = Fields::read(text) else {
+        return reject(Reason::NotJson, "the value is not one JSON object");
+    };
+    if fields.all.iter().any(|field| field.bytes().any(|b| b < 0x20)) {
+        return reject(Reason::WrongType, "a field holds a control character");
+    }
+    let Fields { all: [event_id, site_id, event_type, user_id, session_id, page_url, product_id, timestamp, value], referrer, user_agent, element, currency } =
+        fields;
+    if event_type.is_empty() {
+        return reject(Reason::MissingField, "event_type");
+    }
+    let heartbeat = event_type == HEARTBEAT;
+    let kind = EventType::from_name(&event_type);
+    if kind.is_none() && !heartbeat {
+        return reject(Reason::UnknownEventType, event_type);
+    }
+    for (name, field, always) in [
+        ("event_id", &event_id, false),
+        ("site_id", &site_id, true),
+        ("user_id", &user_id, false),
+        ("session_id", &session_id, false),
+        ("page_url", &page_url, false),
+        ("timestamp", &timestamp, true),
+    ] {
+        if field.is_empty() && (always || !heartbeat) {
+            return reject(Reason::MissingField, name);
+        }
+    }
+    let value = match read_amount(&value) {
+        Ok(value) => value,
+        Err(()) if heartbeat => None,
+        Err(()) => return reject(Reason::WrongType, "value"),
+    };
+    let Some(at) = Timestamp::parse(&timestamp) else {
+        return reject(Reason::BadTimestamp, timestamp);
+    };
+    if at.0 > arrival.0 + rules.max_future_ms {
+        return reject(Reason::FutureTimestamp, timestamp);
+    }
+    let event_time = at.min(arrival);
+    let Some(event_type) = kind else {
+        return Ok(Record::Heartbeat(event_time));
+    };
+    let event = Event {
+        event_id,
+        site_id,
+        event_type,
+        user_id,
+        session_id,
+        page_url,
+        product_id: Some(product_id).filter(|text| !text.is_empty()),
+        timestamp: at,
+        referrer: referrer.filter(|text| !text.is_empty()),
+        user_agent: user_agent.filter(|text| !text.is_empty()),
+        element: element.filter(|text| !text.is_empty()),
+        value,
+        currency: currency.filter(|text| !text.is_empty()),
+    };
+    Ok(Record::Event(event, event_time))
+}
+
+/// The fields of a record as text; absent ones are empty.
+struct Fields<'a> {
+    /// event_id, site_id, event_type, user_id, session_id, page_url, product_id, timestamp, value
+    all: [Cow<'a, str>; 9],
+    referrer: Option<Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
+    element: Option<Cow<'a, str>>,
+    currency: Option<Cow<'a, str>>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let fields = deserializer.deserialize_map(FieldsVisitor).ok()?;
+        deserializer.end().ok()?;
+        Some(fields)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields =
+            Fields { all: Default::default(), referrer: None, user_agent: None, element: None, currency: None };
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let index = match key.as_ref() {
+                "event_id" => 0,
+                "site_id" => 1,
+                "event_type" => 2,
+                "user_id" => 3,
+                "session_id" => 4,
+                "page_url" => 5,
+                "product_id" => 6,
+                "timestamp" => 7,
+                "value" => 8,
+                other => {
+                    let slot = match other {
+                        "referrer" => &mut fields.referrer,
+                        "user_agent" => &mut fields.user_agent,
+                        "element" => &mut fields.element,
+                        "currency" => &mut fields.currency,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *slot = Some(scalar_text(map.next_value::<&'de RawValue>()?.get()));
+                    continue;
+                }
+            };
+            fields.all[index] = scalar_text(map.next_value::<&'de RawValue>()?.get());
+        }
+        Ok(fields)
+    }
+}
+
+/// A JSON scalar as text, as `JSON_VALUE` gives it: empty for null, objects and arrays.
+fn scalar_text(json: &str) -> Cow<'_, str> {
+    match json.as_bytes().first() {
+        Some(b'"') if !json.contains('\\') => Cow::Borrowed(&json[1..json.len() - 1]),
+        // a text whose escapes are no Unicode (a lone surrogate) holds nothing that could be counted: control character
+        Some(b'"') => Cow::Owned(serde_json::from_str(json).unwrap_or_else(|_| "\u{0}".to_owned())),
+        Some(b'{' | b'[' | b'n') | None => Cow::Borrowed(""),
+        Some(b't' | b'f') => Cow::Borrowed(json),
+        Some(_) if json.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
+            Cow::Borrowed(if json == "-0" { "0" } else { json })
+        }
+        Some(_) => Cow::Owned(json.parse().map_or_else(|_| json.to_owned(), java_double)),
+    }
+}
+
+/// A double as Java's `Double.toString` writes it: plain from 10^-3 to 10^7, with an exponent outside.
+fn java_double(number: f64) -> String {
+    let size = number.abs();
+    if number == 0.0 || (1e-3..1e7).contains(&size) {
+        return format!("{number:?}");
+    }
+    let text = format!("{number:E}");
+    match text.split_once('E') {
+        Some((mantissa, exponent)) if !mantissa.contains('.') => format!("{mantissa}.0E{exponent}"),
+        _ => text,
+    }
+}
+
+/// An amount of money: none for an empty text, an error for what is no number below 10^14.
+fn read_amount(text: &str) -> Result<Option<Decimal>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bytes = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    if !bytes.first().is_some_and(u8::is_ascii_digit) || !bytes.last().is_some_and(u8::is_ascii_digit) {
+        return Err(());
+    }
+    let parsed = if text.contains('E') { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text).or_else(|_| text.parse()) };
+    match parsed {
+        Ok(value) if value.abs() < Decimal::from(100_000_000_000_000i64) => {
+            Ok(Some(value.round_dp_with_strategy(4, RoundingStrategy::MidpointAwayFromZero)))
+        }
+        _ => Err(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp(1_795_583_043_021);
+
+    fn reason(json: &str) -> Option<Reason> {
+        decode(json.as_bytes(), NOW, Rules::default()).err().map(|rejection| rejection.reason)
+    }
+
+    fn with(changes: &[(&str, serde_json::Value)]) -> String {
+        let mut event = serde_json::json!({
+            "event_id": "e1", "site_id": "shop", "event_type": "page_view", "user_id": "u1", "session_id": "s1",
+            "page_url": "/", "timestamp": NOW.to_string(),
+        });
+        for (name, value) in changes {
+            event[*name] = value.clone();
+        }
+        event.to_string()
+    }
+
+    #[test]
+    fn the_first_broken_line_names_the_reason() {
+        use serde_json::json;
+        assert_eq!(reason(&with(&[])), None);
+        for (changes, expected) in [
+            (vec![("user_id", json!(null))], Reason::MissingField),
+            (vec![("user_id", json!(""))], Reason::MissingField),
+            (vec![("user_id", json!({"a": 1}))], Reason::MissingField),
+            (vec![("page_url", json!("a\nb"))], Reason::WrongType),
+            (vec![("event_type", json!("zap")), ("user_id", json!(""))], Reason::UnknownEventType),
+            (vec![("timestamp", json!("yesterday"))], Reason::BadTimestamp),
+            (vec![("timestamp", json!((Timestamp(NOW.0 + 10_001)).to_string()))], Reason::FutureTimestamp),
+            (vec![("value", json!("abc"))], Reason::WrongType),
+            (vec![("value", json!(1e15))], Reason::WrongType),
+        ] {
+            assert_eq!(reason(&with(&changes)), Some(expected), "{changes:?}");
+        }
+        for text in ["", "{", "[]", "null", "{} {}", "{}x"] {
+            assert_eq!(reason(text), Some(Reason::NotJson), "{text}");
+        }
+        assert_eq!(decode(b"\xff", NOW, Rules::default()).map_err(|r| r.reason), Err(Reason::NotJson));
+        let long = with(&[("padding", json!("x".repeat(MAX_BYTES)))]);
+        assert_eq!(reason(&long), Some(Reason::TooLong));
+    }
+
+    #[test]
+    fn lenient_where_json_value_is() {
+        use serde_json::json;
+        let text = with(&[("user_id", json!(42)), ("value", json!("12.345678")), ("timestamp", json!((Timestamp(NOW.0 + 9_000)).to_string()))]);
+        let Ok(Record::Event(event, ts)) = decode(text.as_bytes(), NOW, Rules::default()) else { panic!("{text}") };
+        assert_eq!(event.user_id, "42");
+        assert_eq!(event.value, Some(Decimal::new(123_457, 4)));
+        assert_eq!(ts, NOW, "the arrival is earlier than the timestamp");
+    }
+
+    #[test]
+    fn a_heartbeat_needs_site_and_time_only() {
+        let mut out = Vec::new();
+        crate::event::encode_heartbeat("shop", NOW, &mut out);
+        assert_eq!(decode(&out, NOW, Rules::default()), Ok(Record::Heartbeat(NOW)));
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        "[^\\x00-\\x1f]{1,12}"
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            ids in [text(), text(), text(), text(), text()], kind in 0usize..4, ms in 0i64..NOW.0,
+            product in proptest::option::of(text()), referrer in proptest::option::of(text()), cents in proptest::option::of(0i64..10_000_000),
+        ) {
+            let [event_id, site_id, user_id, session_id, page_url] = ids.map(Cow::Owned);
+            let event = Event {
+                event_id, site_id, event_type: EventType::ALL[kind], user_id, session_id, page_url,
+                product_id: product.map(Cow::Owned), timestamp: Timestamp(ms), referrer: referrer.map(Cow::Owned),
+                user_agent: None, element: None, value: cents.map(|c| Decimal::new(c, 2)), currency: Some("EUR".into()),
+            };
+            let mut out = Vec::new();
+            event.encode(&mut out);
+            let decoded = decode(&out, NOW, Rules::default());
+            prop_assert_eq!(decoded, Ok(Record::Event(event, Timestamp(ms))));
+        }
+
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes, NOW, Rules::default());
+        }
+    }
+}
