@@ -1,0 +1,183 @@
+//! The JobManager's REST interface: cluster readiness, jobs, their state and metrics.
+//!
+//! <https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/ops/rest_api/>
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Result, StackError};
+
+/// A client of one JobManager.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    url: String,
+    http: reqwest::Client,
+}
+
+/// The cluster at a glance.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Overview {
+    /// TaskManagers that have registered.
+    pub taskmanagers: u32,
+    /// Task slots in all.
+    #[serde(rename = "slots-total")]
+    pub slots_total: u32,
+}
+
+/// A job at a glance.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Job {
+    /// Its id.
+    #[serde(rename = "jid")]
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `RUNNING`, `RESTARTING`, `FAILED`, `CANCELED`, …
+    pub state: String,
+    /// When it was submitted, in milliseconds since the epoch.
+    #[serde(rename = "start-time")]
+    pub start_time: i64,
+    /// Its tasks.
+    #[serde(default)]
+    pub tasks: Tasks,
+}
+
+/// How many tasks of a job are in which state.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Tasks {
+    /// All of them.
+    pub total: u32,
+    /// Those that run.
+    pub running: u32,
+}
+
+impl Job {
+    /// Whether it has not ended.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.state.as_str(), "FAILED" | "CANCELED" | "FINISHED")
+    }
+    /// Whether all of its tasks run.
+    pub fn is_running(&self) -> bool {
+        self.state == "RUNNING" && self.tasks.total > 0 && self.tasks.running == self.tasks.total
+    }
+}
+
+#[derive(Deserialize)]
+struct Jobs {
+    jobs: Vec<Job>,
+}
+
+impl Rest {
+    /// A client for the JobManager at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().unwrap_or_default();
+        Self { url: url.into().trim_end_matches('/').to_owned(), http }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let fail = |e: reqwest::Error| StackError::NotReachable { what: "Flink's JobManager", address: self.url.clone(), why: root_cause(&e) };
+        self.http.get(format!("{}{path}", self.url)).send().await.map_err(fail)?.error_for_status().map_err(fail)?.json().await.map_err(fail)
+    }
+
+    /// The cluster.
+    pub async fn overview(&self) -> Result<Overview> {
+        self.get("/overview").await
+    }
+
+    /// All jobs it remembers, the newest first.
+    pub async fn jobs(&self) -> Result<Vec<Job>> {
+        let mut jobs = self.get::<Jobs>("/jobs/overview").await?.jobs;
+        jobs.sort_by_key(|job| -job.start_time);
+        Ok(jobs)
+    }
+
+    /// Why the job failed last, in one line.
+    pub async fn last_exception(&self, job: &str) -> Option<String> {
+        let answer: serde_json::Value = self.get(&format!("/jobs/{job}/exceptions?maxExceptions=1")).await.ok()?;
+        let trace = answer.pointer("/exceptionHistory/entries/0/stacktrace")?.as_str()?;
+        Some(innermost_cause(trace))
+    }
+
+    /// Asks for the job's end and waits until it has ended.
+    pub async fn cancel(&self, job: &str) -> Result<()> {
+        let fail = |e: reqwest::Error| StackError::NotReachable { what: "Flink's JobManager", address: self.url.clone(), why: root_cause(&e) };
+        self.http.patch(format!("{}/jobs/{job}?mode=cancel", self.url)).send().await.map_err(fail)?;
+        for _ in 0..200 {
+            let alive = self.jobs().await?.iter().any(|j| j.id == job && j.is_alive());
+            if !alive {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Takes a checkpoint now and waits for it; whether one was completed within `patience`.
+    pub async fn checkpoint(&self, job: &str, patience: Duration) -> bool {
+        let trigger = async {
+            let body = serde_json::json!({ "checkpointType": "FULL" });
+            let answer: serde_json::Value =
+                self.http.post(format!("{}/jobs/{job}/checkpoints", self.url)).json(&body).send().await.ok()?.json().await.ok()?;
+            let request = answer.get("request-id")?.as_str()?.to_owned();
+            loop {
+                let status: serde_json::Value = self.get(&format!("/jobs/{job}/checkpoints/{request}")).await.ok()?;
+                match status.pointer("/status/id").and_then(|id| id.as_str()) {
+                    Some("IN_PROGRESS") => tokio::time::sleep(Duration::from_millis(30)).await,
+                    Some("COMPLETED") => return status.pointer("/operation/failureCause").is_none().then_some(()),
+                    _ => return None,
+                }
+            }
+        };
+        matches!(tokio::time::timeout(patience, trigger).await, Ok(Some(())))
+    }
+
+    /// How many records the source of the job has still to read, by its own metrics.
+    pub async fn source_lag(&self, job: &str) -> Option<i64> {
+        let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;
+        let vertices = details.get("vertices")?.as_array()?;
+        let source = vertices.iter().find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
+        let id = source.get("id")?.as_str()?;
+        let names: serde_json::Value = self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics")).await.ok()?;
+        let name = names.as_array()?.iter().filter_map(|m| m.get("id")?.as_str()).find(|n| n.ends_with("pendingRecords"))?.to_owned();
+        let values: serde_json::Value = self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
+        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|lag| lag as i64)
+    }
+}
+
+/// The last `Caused by` of a Java stack trace, without the class name's package.
+pub(crate) fn innermost_cause(trace: &str) -> String {
+    let line = trace.lines().rev().find_map(|line| line.trim().strip_prefix("Caused by: ")).or_else(|| trace.lines().next()).unwrap_or("");
+    match line.split_once(": ") {
+        Some((class, message)) if !class.contains(' ') => {
+            format!("{}: {message}", class.rsplit(['.', '$']).next().unwrap_or(class))
+        }
+        _ => line.to_owned(),
+    }
+}
+
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_cause_in_a_stack_trace() {
+        let trace = "java.lang.RuntimeException: outer\n\tat a.b(C.java:1)\nCaused by: org.apache.flink.table.api.ValidationException: no such column: x\n\t... 3 more";
+        assert_eq!(innermost_cause(trace), "ValidationException: no such column: x");
+        assert_eq!(innermost_cause("plain words"), "plain words");
+    }
+}

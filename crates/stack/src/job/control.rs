@@ -1,0 +1,284 @@
+//! Submits the job, and submits it again whenever Flink has lost it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Result, StackError};
+use crate::flink::checkpoint::{self, Checkpoint};
+use crate::flink::gateway::Session;
+use crate::flink::rest::{Job, Rest};
+use crate::job::plan;
+use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
+use crate::job::template::{self, JobParameters, Start, UniqueUsers};
+use crate::layout::Layout;
+
+/// The job's name in Flink's web UI.
+pub const NAME: &str = "clickstream";
+
+/// How the job runs, as opposed to what it computes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Execution {
+    /// Parallelism of every operator; at most the partitions of the events topic.
+    pub parallelism: u32,
+    /// Time between two checkpoints.
+    pub checkpoint_interval: Duration,
+}
+
+/// What the job is doing, for the console and `status`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct JobStatus {
+    /// Flink's id of it.
+    pub id: Option<String>,
+    /// Flink's word for its state, or ours while it is on its way.
+    pub state: String,
+    /// How it took up the log, for people.
+    pub resumed: String,
+    /// How often it was submitted again.
+    pub resubmitted: u32,
+    /// Why it failed last.
+    pub last_error: Option<String>,
+}
+
+/// Submits and watches the job.
+pub struct JobControl {
+    rest: Rest,
+    gateway: String,
+    parameters: JobParameters,
+    execution: Execution,
+    layout: Layout,
+    status: Arc<Mutex<JobStatus>>,
+}
+
+impl JobControl {
+    /// Control over the job on one cluster.
+    pub fn new(rest: Rest, gateway: String, parameters: JobParameters, execution: Execution, layout: Layout) -> Self {
+        Self { rest, gateway, parameters, execution, layout, status: Arc::default() }
+    }
+
+    /// What the job is doing.
+    pub fn status(&self) -> JobStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut JobStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.layout.flink().join("job")
+    }
+
+    /// The newest job of ours that has not ended.
+    pub async fn alive(&self) -> Result<Option<Job>> {
+        Ok(self.rest.jobs().await?.into_iter().find(|job| job.name == NAME && job.is_alive()))
+    }
+
+    /// Submits the job: from the newest checkpoint where that is possible, else by replaying the log.
+    pub async fn submit(&self, from_log: bool) -> Result<()> {
+        self.note(|status| status.state = "SUBMITTING".into());
+        let definition = self.definition()?;
+        if let Some(job) = self.alive().await? {
+            // a cluster of somebody else may have kept the job while we were away
+            if !from_log && self.saved_definition() == Some(definition.clone()) {
+                self.note(|status| {
+                    status.id = Some(job.id);
+                    status.resumed = "found running".into();
+                });
+                return Ok(());
+            }
+            self.rest.cancel(&job.id).await?;
+        }
+        if !from_log && self.saved_definition() == Some(definition.clone()) && self.plan_file().exists() {
+            for checkpoint in checkpoint::complete(&self.layout.checkpoints()).into_iter().take(2) {
+                if checkpoint.age() > MAX_CHECKPOINT_AGE {
+                    break;
+                }
+                match self.execute(Some(&checkpoint)).await {
+                    Ok(id) => return self.submitted(id, format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs())),
+                    Err(error) => tracing::warn!(%error, checkpoint = %checkpoint.path.display(), "cannot resume from this checkpoint"),
+                }
+            }
+        }
+        let (kafka, windows) = (self.parameters.kafka.clone(), self.parameters.windows);
+        let start = tokio::task::spawn_blocking(move || resume::replay_start(&kafka, windows))
+            .await
+            .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
+        self.compile(start, &definition).await?;
+        let id = self.execute(None).await?;
+        self.submitted(
+            id,
+            match start {
+                Start::Earliest => "from the beginning of the log".into(),
+                Start::At(ms) => format!("by replaying the log from {}", clickstream_event::Timestamp(ms)),
+            },
+        )
+    }
+
+    fn submitted(&self, id: String, resumed: String) -> Result<()> {
+        tracing::info!(job = id, resumed, "job submitted");
+        checkpoint::clean(&self.layout.checkpoints(), &id);
+        self.note(|status| {
+            status.id = Some(id);
+            status.resumed = resumed;
+            status.state = "SUBMITTED".into();
+        });
+        Ok(())
+    }
+
+    /// Waits until all tasks of the job run.
+    pub async fn wait_running(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let job = self.alive().await.ok().flatten();
+            if job.as_ref().is_some_and(Job::is_running) {
+                self.note(|status| status.state = "RUNNING".into());
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let id = self.status().id.unwrap_or_default();
+                let why = self.rest.last_exception(&id).await.unwrap_or_else(|| "its tasks do not come up".into());
+                return Err(StackError::Component { component: "the Flink job".into(), why, log: self.layout.log_of("taskmanager") });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Looks after the job for ever: submits it again when the cluster has forgotten it, and has the log replayed when an
+    /// outage outlasted the job's state. `kafka_is_up` tells whether Kafka answers.
+    pub async fn watch(&self, kafka_is_up: impl Fn() -> bool) {
+        let mut healthy_at = Instant::now();
+        let mut seen_failing = false;
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let job = match self.alive().await {
+                Ok(job) => job,
+                Err(_) => {
+                    self.note(|status| status.state = "JOBMANAGER_DOWN".into());
+                    continue;
+                }
+            };
+            let expired = healthy_at.elapsed() > SLACK / 2;
+            let Some(job) = job else {
+                if kafka_is_up() {
+                    match self.submit(expired).await {
+                        Ok(()) => self.note(|status| status.resubmitted += 1),
+                        Err(error) => {
+                            tracing::warn!(%error, "cannot submit the job yet");
+                            self.note(|status| status.last_error = Some(error.to_string()));
+                        }
+                    }
+                }
+                continue;
+            };
+            self.note(|status| status.state.clone_from(&job.state));
+            if job.is_running() && kafka_is_up() {
+                if expired {
+                    tracing::warn!(outage_s = healthy_at.elapsed().as_secs(), "the outage outlasted the job's state: replaying the log");
+                    if let Err(error) = self.submit(true).await {
+                        tracing::warn!(%error, "cannot replay the log yet");
+                        continue;
+                    }
+                    self.note(|status| status.resubmitted += 1);
+                }
+                healthy_at = Instant::now();
+                seen_failing = false;
+            } else if job.state == "RESTARTING" && !seen_failing {
+                seen_failing = true;
+                let why = self.rest.last_exception(&job.id).await;
+                tracing::warn!(job = job.id, why, "Flink restarts the job");
+                self.note(|status| status.last_error = why);
+            }
+        }
+    }
+
+    /// Ends the job after one last checkpoint, so that the next start goes on from here.
+    pub async fn stop(&self) {
+        if let Ok(Some(job)) = self.alive().await {
+            let taken = self.rest.checkpoint(&job.id, Duration::from_secs(3)).await;
+            tracing::info!(taken, "last checkpoint");
+            let _ = tokio::time::timeout(Duration::from_secs(2), self.rest.cancel(&job.id)).await;
+        }
+    }
+
+    fn plan_file(&self) -> PathBuf {
+        self.dir().join("plan.json")
+    }
+
+    fn saved_definition(&self) -> Option<String> {
+        fs::read_to_string(self.dir().join("definition.sql")).ok()
+    }
+
+    /// What the job computes, as one text: a job with another definition cannot take over its state.
+    fn definition(&self) -> Result<String> {
+        let text = template::render(&self.parameters, Start::Earliest)?.text;
+        let options = self.options(None).into_iter().fold(String::new(), |all, (k, v)| all + &format!("SET '{k}' = '{v}';\n"));
+        Ok(format!("-- The job as it was submitted, with all names filled in.\n{options}\n{text}"))
+    }
+
+    fn options(&self, checkpoint: Option<&Checkpoint>) -> BTreeMap<String, String> {
+        let window_s = self.parameters.windows.size_ms() / 1000;
+        let ttl_s = window_s + SLACK.as_secs() as i64;
+        let mut options: BTreeMap<String, String> = [
+            ("pipeline.name", NAME.to_owned()),
+            ("parallelism.default", self.execution.parallelism.to_string()),
+            ("table.local-time-zone", "UTC".into()),
+            // all queries share one source, one late rule and one deduplication
+            ("table.optimizer.reuse-optimize-block-with-digest-enabled", "true".into()),
+            ("table.exec.sink.upsert-materialize", "NONE".into()),
+            ("table.exec.state.ttl", format!("{ttl_s} s")),
+            // a partition without traffic gets heartbeats; an idle timeout would lose data
+            ("table.exec.source.idle-timeout", "0 ms".into()),
+            ("pipeline.auto-watermark-interval", "20 ms".into()),
+            ("execution.buffer-timeout.interval", "5 ms".into()),
+            ("execution.checkpointing.interval", format!("{} ms", self.execution.checkpoint_interval.as_millis())),
+            ("execution.checkpointing.timeout", "60 s".into()),
+            ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
+            ("execution.checkpointing.dir", format!("file://{}", self.layout.checkpoints().display())),
+            ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION".into()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+        if let Some(checkpoint) = checkpoint {
+            options.insert("execution.state-recovery.path".into(), format!("file://{}", checkpoint.path.display()));
+        }
+        options
+    }
+
+    async fn compile(&self, start: Start, definition: &str) -> Result<()> {
+        let dir = self.dir();
+        fs::create_dir_all(&dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
+        let statements = template::render(&self.parameters, start)?;
+        let session = Session::open(&self.gateway, &self.options(None)).await?;
+        for statement in &statements.definitions {
+            session.execute(statement).await?;
+        }
+        let raw = dir.join("plan.compiled.json");
+        let _ = fs::remove_file(&raw);
+        let set = statements.inserts.join(";\n");
+        session.execute(&format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display())).await?;
+        session.close().await;
+        let json = fs::read_to_string(&raw).map_err(|_| StackError::NotReachable {
+            what: "the plan that Flink's SQL Gateway compiled",
+            address: raw.display().to_string(),
+            why: "the gateway must run on this machine, or share this directory with it".into(),
+        })?;
+        let ttl = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
+        let (json, changes) = plan::adapt(&json, ttl, self.parameters.unique_users == UniqueUsers::Distance)?;
+        tracing::debug!(?changes, "plan adapted");
+        let write = |name: &str, text: &str| fs::write(dir.join(name), text).map_err(StackError::io(format!("cannot write {}", dir.join(name).display())));
+        write("plan.json", &json)?;
+        write("definition.sql", definition)
+    }
+
+    async fn execute(&self, checkpoint: Option<&Checkpoint>) -> Result<String> {
+        let session = Session::open(&self.gateway, &self.options(checkpoint)).await?;
+        let answer = session.execute(&format!("EXECUTE PLAN 'file://{}'", self.plan_file().display())).await?;
+        session.close().await;
+        let id = answer.job.or_else(|| answer.rows.first()?.first()?.as_str().map(str::to_owned));
+        id.ok_or_else(|| StackError::Sql { reason: "it named no job".into(), statement: "EXECUTE PLAN".into() })
+    }
+}

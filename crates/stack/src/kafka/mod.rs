@@ -1,0 +1,4 @@
+//! The Kafka broker: configuration and start ([`broker`]), topics ([`topics`]).
+
+pub mod broker;
+pub mod topics;
