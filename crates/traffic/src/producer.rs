@@ -1,0 +1,287 @@
+//! The producer: idempotent, every copy acknowledged, nothing given up while the broker restarts.
+//!
+//! With `enable.idempotence` the broker drops what a retry sends twice, and keeps the order per partition. A full queue
+//! makes the caller wait; nothing is dropped.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clickstream_event::{Event, Timestamp, topic};
+use hdrhistogram::Histogram;
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+
+/// What an event's partition is chosen by: all events of one key stand in one partition, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyStrategy {
+    /// The page: page metrics need no exchange between tasks, but a popular page fills its partition.
+    Page,
+    /// The product, or the page where there is none.
+    Product,
+    /// The visitor.
+    User,
+    /// The visit.
+    Session,
+}
+
+impl KeyStrategy {
+    /// The key of an event.
+    pub fn key<'e>(self, event: &'e Event<'_>) -> &'e str {
+        match self {
+            Self::Page => &event.page_url,
+            Self::Product => event.product_id.as_deref().unwrap_or(&event.page_url),
+            Self::User => &event.user_id,
+            Self::Session => &event.session_id,
+        }
+    }
+}
+
+/// What became of the records sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Handed to the client library.
+    pub sent: u64,
+    /// Acknowledged by Kafka.
+    pub acknowledged: u64,
+    /// Given up after minutes of trying.
+    pub failed: u64,
+}
+
+/// Time from an event's timestamp until Kafka acknowledged it, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Latency {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Events measured.
+    pub count: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    sent: AtomicU64,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    last_error: Mutex<Option<String>>,
+    latency: Mutex<Option<Histogram<u64>>>,
+    /// Per partition: when a record of ours was last acknowledged, in milliseconds since the epoch.
+    active: Mutex<Vec<Arc<AtomicI64>>>,
+    /// Per partition: whether a heartbeat is on its way.
+    beating: Mutex<Vec<Arc<AtomicBool>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Callbacks of the client library.
+pub struct Context {
+    shared: Arc<Shared>,
+}
+
+/// What a record carries until it is acknowledged: when it was sent, in microseconds since the epoch, as measured against.
+#[derive(Clone, Copy)]
+pub struct Sent {
+    measured_from_us: i64,
+    heartbeat: bool,
+}
+
+impl ClientContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Sent>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let now_us = micros();
+        let partition = match result {
+            Ok(message) => message.partition(),
+            Err((_, message)) => message.partition(),
+        };
+        if sent.heartbeat {
+            if let Some(flag) = lock(&self.shared.beating).get(partition.max(0) as usize) {
+                flag.store(false, Ordering::Relaxed);
+            }
+        }
+        match result {
+            Ok(_) => {
+                if let Some(active) = lock(&self.shared.active).get(partition.max(0) as usize) {
+                    active.store(now_us / 1000, Ordering::Relaxed);
+                }
+                if !sent.heartbeat {
+                    self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    if let Some(histogram) = lock(&self.shared.latency).as_mut() {
+                        let _ = histogram.record((now_us - sent.measured_from_us).max(1) as u64);
+                    }
+                }
+            }
+            Err((error, _)) if !sent.heartbeat => {
+                self.shared.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, "an event was not delivered");
+                *lock(&self.shared.last_error) = Some(error.to_string());
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn micros() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+}
+
+/// Why a record could not be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerError {
+    /// The client library refused the configuration or the record.
+    #[error("Kafka's client refused to {what}: {source}")]
+    Client {
+        /// What was tried.
+        what: &'static str,
+        /// Its answer.
+        source: KafkaError,
+    },
+    /// Kafka did not take everything before the deadline.
+    #[error("{0} events were not acknowledged by Kafka in time; is the broker running?")]
+    Unflushed(u64),
+}
+
+/// A connection that sends events and heartbeats. Cheap to clone.
+#[derive(Clone)]
+pub struct Producer {
+    inner: Arc<ThreadedProducer<Context>>,
+    shared: Arc<Shared>,
+    partitions: i32,
+}
+
+impl Producer {
+    /// Connects to `kafka`, whose events topic has `partitions`.
+    pub fn connect(kafka: &str, partitions: i32) -> Result<Self, ProducerError> {
+        let shared = Arc::new(Shared::default());
+        *lock(&shared.active) = (0..partitions).map(|_| Arc::default()).collect();
+        *lock(&shared.beating) = (0..partitions).map(|_| Arc::default()).collect();
+        *lock(&shared.latency) = new_histogram();
+        let inner = ClientConfig::new()
+            .set("bootstrap.servers", kafka)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // keys lie where Java's producers would put them
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "2")
+            .set("compression.type", "lz4")
+            .set("delivery.timeout.ms", "600000")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("queue.buffering.max.kbytes", "524288")
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set_log_level(rdkafka::config::RDKafkaLogLevel::Error)
+            .create_with_context(Context { shared: Arc::clone(&shared) })
+            .map_err(|source| ProducerError::Client { what: "connect", source })?;
+        Ok(Self { inner: Arc::new(inner), shared, partitions })
+    }
+
+    /// Partitions of the events topic.
+    pub fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    /// Sends one value under a key; waits while the queue is full. `made_at_us` is the moment, in microseconds since the
+    /// epoch, that the latency is measured from.
+    pub async fn send(&self, key: &str, value: &[u8], made_at_us: i64, truth: Option<&str>) -> Result<(), ProducerError> {
+        let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false });
+        let mut record = BaseRecord::with_opaque_to(topic::EVENTS, sent).key(key).payload(value);
+        if let Some(truth) = truth {
+            record = record.headers(OwnedHeaders::new().insert(Header { key: "truth", value: Some(truth) }));
+        }
+        loop {
+            match self.inner.send(record) {
+                Ok(()) => {
+                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Err((source, _)) => return Err(ProducerError::Client { what: "send an event", source }),
+            }
+        }
+    }
+
+    /// Sends a heartbeat into a partition, unless one is on its way there already.
+    pub(crate) fn beat(&self, partition: i32, value: &[u8]) {
+        let flag = lock(&self.shared.beating).get(partition as usize).cloned();
+        let Some(flag) = flag else { return };
+        if flag.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let sent = Box::new(Sent { measured_from_us: 0, heartbeat: true });
+        let record: BaseRecord<'_, str, [u8], Box<Sent>> = BaseRecord::with_opaque_to(topic::EVENTS, sent).partition(partition).payload(value);
+        if self.inner.send(record).is_err() {
+            flag.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// When a record of ours was last acknowledged in each partition, in milliseconds since the epoch.
+    pub(crate) fn active(&self) -> Vec<i64> {
+        lock(&self.shared.active).iter().map(|at| at.load(Ordering::Relaxed)).collect()
+    }
+
+    /// What became of the events so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            sent: self.shared.sent.load(Ordering::Relaxed),
+            acknowledged: self.shared.acknowledged.load(Ordering::Relaxed),
+            failed: self.shared.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The last delivery that was given up, if any was.
+    pub fn last_error(&self) -> Option<String> {
+        lock(&self.shared.last_error).clone()
+    }
+
+    /// Latency since the last call that had `reset` set.
+    pub fn latency(&self, reset: bool) -> Latency {
+        let mut guard = lock(&self.shared.latency);
+        let Some(histogram) = guard.as_mut() else { return Latency::default() };
+        let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        let latency = Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99), count: histogram.len() };
+        if reset {
+            histogram.reset();
+        }
+        latency
+    }
+
+    /// Waits until everything sent is acknowledged.
+    pub async fn flush(&self, patience: Duration) -> Result<(), ProducerError> {
+        let inner = Arc::clone(&self.inner);
+        let flushed = tokio::task::spawn_blocking(move || inner.flush(patience)).await;
+        match flushed {
+            Ok(Ok(())) => Ok(()),
+            _ => {
+                let counts = self.counts();
+                Err(ProducerError::Unflushed(counts.sent - counts.acknowledged - counts.failed))
+            }
+        }
+    }
+}
+
+fn new_histogram() -> Option<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).ok()
+}
+
+/// The present, for [`Producer::send`].
+pub fn now_us() -> i64 {
+    micros()
+}
+
+/// Milliseconds of [`now_us`] as a [`Timestamp`].
+pub fn now() -> Timestamp {
+    Timestamp(micros() / 1000)
+}
