@@ -1,2 +1,46 @@
-//! `clickstream`: real-time clickstream analytics on Kafka and Flink, started by one command.
-fn main() {}
+//! `clickstream`: the command line, and the wiring of all parts.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`cli`], [`config`] | options, files, environment; typed and checked |
+//! | [`commands`] | one file per command |
+//! | [`results`] | reads the result topics and puts windows together |
+//! | [`console`] | draws steps, tables and the live view |
+//! | [`run_state`] | what runs, written by `up` for `status` and `down` |
+//! | [`logging`] | our own log, in a file |
+
+mod cli;
+mod commands;
+mod config;
+mod console;
+mod logging;
+mod results;
+mod run_state;
+
+use std::process::ExitCode;
+
+use clickstream_stack::StackError;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    match commands::run(&matches) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("clickstream: {}", explain(&error));
+            let setup = error.downcast_ref::<StackError>().is_some_and(StackError::is_setup) || error.is::<config::ConfigError>();
+            ExitCode::from(if setup { 2 } else { 1 })
+        }
+    }
+}
+
+/// An error with all its causes, once each.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

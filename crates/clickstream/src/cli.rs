@@ -1,0 +1,102 @@
+//! The command line. Options that are configuration keys come from the table in [`crate::config::keys`].
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, Command, value_parser};
+
+use crate::config::keys::{Form, KEYS};
+
+const ABOUT: &str = "Real-time clickstream analytics on Apache Kafka and Apache Flink, up with one command.
+
+`clickstream up` starts Kafka and Flink on this machine (no Docker), sends sample traffic of a shop, and shows the most
+visited pages in a sliding window. Every number is computed by the Flink SQL in crates/stack/sql and stands in a Kafka topic.";
+
+const AFTER: &str = "Every option can also stand in ./clickstream.toml (or --config FILE) and in the environment:
+  --max-disorder 1s   max_disorder = \"1s\"   CLICKSTREAM_MAX_DISORDER=1s
+Flags win over the environment, the environment over the file. `clickstream config` shows what is in effect, and why.
+
+Exit codes:
+  0  done, or stopped by Ctrl-C
+  1  something failed while running
+  2  the command line, the configuration or this machine needs a change first; nothing was started";
+
+fn options(command: Command, names: &[&str]) -> Command {
+    KEYS.iter().filter(|key| names.is_empty() || names.contains(&key.name)).fold(command, |command, key| {
+        let mut help = key.help.to_owned();
+        if !key.default.is_empty() && matches!(key.form, Form::Value(_)) {
+            help.push_str(&format!(" [default: {}]", key.default));
+        }
+        let arg = Arg::new(key.name).long(key.flag()).help(help).help_heading(key.heading);
+        command.arg(match key.form {
+            Form::Value(name) => arg.value_name(name).action(ArgAction::Set),
+            Form::Switch | Form::NegativeSwitch => arg.action(ArgAction::SetTrue),
+        })
+    })
+}
+
+fn subcommand(name: &'static str, about: &'static str, examples: &'static str, keys: &[&str]) -> Command {
+    let command = Command::new(name).about(about).after_help(examples).arg(
+        Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Configuration file [default: ./clickstream.toml if it exists]").help_heading("General"),
+    );
+    options(command, keys)
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    let up = subcommand(
+        "up",
+        "Start everything and watch the results; Ctrl-C stops it all, and the next `up` goes on where this one stopped",
+        "Examples:\n  clickstream up\n  clickstream up --rate 5000\n  clickstream up --window 1m --slide 5s --inject-late 0.01\n  clickstream up --kafka localhost:9092 --no-generate\n  clickstream up --json | jq .",
+        &[],
+    )
+    .arg(Arg::new("embedded").long("embedded").action(ArgAction::SetTrue).help("Same as --engine embedded").help_heading("General"));
+    Command::new("clickstream")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Real-time clickstream analytics on Apache Kafka and Apache Flink, up with one command")
+        .long_about(ABOUT)
+        .after_help(AFTER)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(110)
+        .subcommand(up)
+        .subcommand(subcommand(
+            "generate",
+            "Send sample traffic into a Kafka that runs already, and nothing else",
+            "Examples:\n  clickstream generate --kafka localhost:9092 --rate 200\n  clickstream generate --duration 30s --inject-duplicate 0.05\n\nWithout --kafka it looks for the Kafka of an `up` on --kafka-port.",
+            &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json", "log_level", "log_format", "data_dir"],
+        ))
+        .subcommand(subcommand("status", "Show what runs: processes, their addresses and logs, and the job", "Example:\n  clickstream status --json", &["data_dir", "json"]))
+        .subcommand(subcommand("doctor", "Check this machine: Java, Maven, memory, disk, ports; and say how to get what is missing", "", &["data_dir", "json", "kafka", "flink", "flink_gateway", "kafka_port", "flink_port", "gateway_port"]))
+        .subcommand(subcommand("config", "Show the configuration in effect, with the source of each value", "Example:\n  CLICKSTREAM_RATE=200 clickstream config", &[]))
+        .subcommand(subcommand("down", "Stop a running `up`, as Ctrl-C does", "", &["data_dir"]))
+        .subcommand(
+            subcommand("purge", "Delete everything in the data directory, after asking", "", &["data_dir"])
+                .arg(Arg::new("yes").long("yes").action(ArgAction::SetTrue).help("Do not ask")),
+        )
+        .subcommand(
+            subcommand(
+                "bench",
+                "Measure latency, throughput, CPU and memory, and write a report in Markdown",
+                "Example:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
+                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "unique_users"],
+            )
+            .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))
+            .arg(Arg::new("warmup").long("warmup").value_name("TIME").default_value("6m").help("Time until the window is full and the JVM is warm"))
+            .arg(Arg::new("measure").long("measure").value_name("TIME").default_value("3m").help("Time that is measured"))
+            .arg(Arg::new("backlog").long("backlog").value_name("N").default_value("1000000").help("Events in the backlog of the catch-up; 0 for none"))
+            .arg(Arg::new("out").long("out").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Where to write the report [default: standard output]")),
+        )
+        .subcommand(
+            Command::new("completions").about("Print completions for a shell").arg(
+                Arg::new("shell").required(true).value_parser(value_parser!(clap_complete::Shell)).help("The shell"),
+            ),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,82 @@
+//! One file per command.
+
+mod bench;
+mod config;
+mod doctor;
+mod down;
+mod generate;
+mod purge;
+mod status;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ArgMatches;
+
+use crate::config::layers::Settings;
+use crate::config::{Config, ConfigError};
+
+/// Runs the command that was given.
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    let Some((name, matches)) = matches.subcommand() else { return Ok(ExitCode::from(2)) };
+    match name {
+        "completions" => {
+            if let Some(shell) = matches.get_one::<clap_complete::Shell>("shell") {
+                clap_complete::generate(*shell, &mut crate::cli::command(), "clickstream", &mut std::io::stdout());
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        "config" => return config::run(&settings(matches)?),
+        _ => {}
+    }
+    let config = Config::from_settings(&settings(matches)?)?;
+    match name {
+        "status" => status::run(&config),
+        "doctor" => doctor::run(&config),
+        "down" => down::run(&config),
+        "purge" => purge::run(&config, matches.get_flag("yes")),
+        "generate" => block_on(generate::run(config)),
+        "bench" => block_on(bench::run(config, bench::Options::read(matches)?)),
+        _ => block_on(up::run(config)),
+    }
+}
+
+fn settings(matches: &ArgMatches) -> Result<Settings, ConfigError> {
+    Settings::load(matches, std::env::vars())
+}
+
+fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(task);
+    // a request to a broker that is gone may hang in a thread: do not wait for it
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}
+
+/// Waits for Ctrl-C, or the signal `down` sends.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut stream) => {
+                stream.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// A table without lines around it, for lists of facts.
+fn facts<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}

@@ -1,0 +1,211 @@
+//! `clickstream up`: starts everything, shows the results, and stops everything in order.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clickstream_event::{Timestamp, topic};
+use clickstream_stack::layout::Layout;
+use clickstream_stack::supervisor::State;
+use clickstream_stack::{Stack, java};
+use clickstream_traffic::{Generator, Producer, heartbeat};
+use console::style;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ConfigError, Engine};
+use crate::console::live::{Footer, Live};
+use crate::console::steps::Steps;
+use crate::logging;
+use crate::results::{self, Assembler, Latencies, Row};
+use crate::run_state::{JobState, RunState};
+
+use super::{facts, interrupted};
+
+/// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
+pub async fn run(config: Config) -> Result<ExitCode> {
+    check_engine(&config)?;
+    let steps = Arc::new(Steps::new(config.json));
+    let layout = Layout::prepare(&config.stack.data_dir)?;
+    logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
+    let began = Instant::now();
+    let starting = Stack::start(config.stack.clone(), Arc::clone(&steps) as _);
+    let stack = tokio::select! {
+        stack = starting => stack?,
+        () = interrupted() => {
+            steps.line("stopped while starting");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
+    welcome(&steps, &config, &stack);
+    let outcome = serve(&config, &stack).await;
+    steps.line("stopping …");
+    let stopping = Instant::now();
+    stack.stop().await;
+    RunState::stopped(layout.root().to_owned()).write(&layout);
+    steps.line(&format!("{} stopped in {:.1} s; the next `up` goes on from here", style("✓").green(), stopping.elapsed().as_secs_f64()));
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Says at once what this machine lacks, before anything is created.
+fn check_engine(config: &Config) -> Result<()> {
+    if config.engine == Engine::Embedded {
+        return Err(ConfigError("the embedded engine is not built yet: use --engine flink, which needs Java 17 or newer and Maven".into()).into());
+    }
+    if config.stack.external_kafka.is_none() || config.stack.external_flink.is_none() {
+        java::find_java()?;
+    }
+    Ok(())
+}
+
+fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
+    let rows = [
+        ["Flink web UI".to_owned(), stack.flink_url().to_owned()],
+        ["Kafka".to_owned(), stack.kafka_address().to_owned()],
+        ["Results".to_owned(), format!("topics {}, …", topic::TOP_PAGES)],
+        ["Data and logs".to_owned(), stack.layout().root().display().to_string()],
+    ];
+    let traffic = if config.generate { format!("{} events/s of sample traffic", config.generator.rate) } else { "no sample traffic".into() };
+    let windows = config.stack.job.windows;
+    let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
+    steps.line(&format!(
+        "\n{}\n{traffic}; windows of {} every {}; the first table comes after at most one slide.\nTry in another terminal: clickstream status · clickstream generate --rate 100 · clickstream down\n",
+        facts(rows),
+        show(windows.size_ms()),
+        show(windows.slide_ms()),
+    ));
+}
+
+async fn serve(config: &Config, stack: &Stack) -> Result<()> {
+    let shutdown = CancellationToken::new();
+    let site = config.generator.sites.first().cloned().unwrap_or_default();
+    let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
+    let heartbeats = tokio::spawn(heartbeat::run(stack.kafka_address().to_owned(), producer.clone(), site.clone(), shutdown.clone()));
+    let (rows, arrivals) = mpsc::channel(4096);
+    let kafka = stack.kafka_address().to_owned();
+    let following = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { results::follow(&kafka, rows, shutdown).await }
+    });
+    let generator = config.generate.then(|| tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone())));
+    let outcome = tokio::select! {
+        outcome = show(config, stack, &producer, site, arrivals) => outcome,
+        () = stack.watch() => Ok(()),
+        () = interrupted() => Ok(()),
+        () = async { match config.duration { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => Ok(()),
+    };
+    shutdown.cancel();
+    if let Some(generator) = generator {
+        match tokio::time::timeout(Duration::from_secs(4), generator).await {
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the generator did not end well"),
+            Ok(Err(error)) => tracing::warn!(%error, "the generator broke"),
+            _ => {}
+        }
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(1), heartbeats).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), following).await;
+    outcome
+}
+
+/// Shows windows as they come and figures every second, until a component fails for good.
+async fn show(config: &Config, stack: &Stack, producer: &Producer, site: String, mut arrivals: mpsc::Receiver<results::Arrived>) -> Result<()> {
+    let mut live = Live::new(config.json, site);
+    let mut assembler = Assembler::default();
+    let mut latencies = Latencies::new();
+    let mut footer = Footer::default();
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let started = Timestamp::now();
+    let mut acknowledged = 0;
+    let mut last_row = Instant::now();
+    loop {
+        tokio::select! {
+            Some(arrived) = arrivals.recv() => {
+                let end = match &arrived.row {
+                    Row::Site(row) => Some(row.window_end),
+                    Row::Top(row) => Some(row.window_end),
+                    Row::Other(end) => Some(*end),
+                    Row::Dead(_) => None,
+                };
+                if let Some(end) = end {
+                    last_row = Instant::now();
+                    // windows that had ended before we started are made up for, not measured
+                    if end > started {
+                        latencies.record(arrived.topic, end, arrived.at);
+                    }
+                }
+                assembler.take(arrived);
+            }
+            _ = tick.tick() => {
+                for window in assembler.complete(Timestamp::now()) {
+                    live.window(window, &footer);
+                }
+            }
+            _ = second.tick() => {
+                if let Some(error) = stack.failure() {
+                    return Err(error.into());
+                }
+                let counts = producer.counts();
+                footer.events_per_second = config.generate.then(|| (counts.acknowledged - acknowledged) as f64);
+                acknowledged = counts.acknowledged;
+                footer.result_latency = latencies.overall();
+                footer.kafka_latency_p99 = config.generate.then(|| producer.latency(false).p99);
+                (footer.late, footer.bad) = assembler.dead();
+                if let Some(id) = stack.job().status().id {
+                    footer.lag = stack.rest().source_lag(&id).await;
+                }
+                let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
+                footer.trouble = trouble(stack, (last_row.elapsed() > slide * 2 + Duration::from_secs(5)).then(|| last_row.elapsed()), producer);
+                live.footer(&footer);
+                write_state(stack, &footer);
+            }
+        }
+    }
+}
+
+/// What is wrong at the moment, in one line; empty when all is well.
+fn trouble(stack: &Stack, silent_for: Option<Duration>, producer: &Producer) -> String {
+    for component in stack.components() {
+        let doing = match component.state {
+            State::Starting => "is starting again",
+            State::Restarting => "died and is about to start again",
+            _ => continue,
+        };
+        return format!("{} {doing} (restart {}); nothing is lost", component.name, component.restarts);
+    }
+    let job = stack.job().status();
+    if job.state != "RUNNING" && job.state != "SUBMITTED" {
+        let why = job.last_error.map_or(String::new(), |why| format!(": {why}"));
+        return format!("the Flink job is {}{why}", job.state.to_lowercase());
+    }
+    if producer.counts().failed > 0 {
+        return format!("{} events were not delivered: {}", producer.counts().failed, producer.last_error().unwrap_or_default());
+    }
+    silent_for.map_or(String::new(), |time| format!("no results for {} s: is a partition without events and heartbeats, or is the job catching up?", time.as_secs()))
+}
+
+fn write_state(stack: &Stack, footer: &Footer) {
+    let layout = stack.layout();
+    let mut components = stack.components();
+    components.push(RunState::ourselves(layout.log_of("clickstream")));
+    let well = components.iter().all(|c| matches!(c.state, State::Ready | State::External)) && footer.trouble.is_empty();
+    let job = stack.job().status();
+    RunState {
+        engine: "flink".into(),
+        state: if well { "running" } else { "degraded" }.into(),
+        components,
+        job: Some(JobState {
+            id: job.id,
+            state: job.state,
+            resumed: job.resumed,
+            last_error: job.last_error,
+            waiting_for: Some(footer.trouble.clone()).filter(|why| !why.is_empty()),
+        }),
+        data_dir: layout.root().to_owned(),
+    }
+    .write(layout);
+}

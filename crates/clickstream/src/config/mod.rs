@@ -1,0 +1,22 @@
+//! The configuration: one table of keys ([`keys`]), the layers they come from ([`layers`]), and the typed result.
+//!
+//! A key has the same name everywhere: `--max-disorder` on the command line, `CLICKSTREAM_MAX_DISORDER` in the
+//! environment, `max_disorder` in the file. What is given twice: flag before environment before file before default.
+
+pub mod keys;
+pub mod layers;
+mod typed;
+
+pub use typed::{Config, Engine};
+
+/// A mistake in the configuration: one sentence with what, why, and what to do.
+#[derive(Debug)]
+pub struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}

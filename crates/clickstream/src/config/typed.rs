@@ -1,0 +1,230 @@
+//! The configuration as values with types, every one checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clickstream_event::Windows;
+use clickstream_stack::job::control::Execution;
+use clickstream_stack::job::template::{JobParameters, UniqueUsers};
+use clickstream_stack::kafka::topics::TopicPlan;
+use clickstream_stack::{StackConfig, memory};
+use clickstream_traffic::{GeneratorConfig, Injections, KeyStrategy};
+
+use super::ConfigError;
+use super::layers::Settings;
+
+/// What computes the results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// Kafka and Flink, where Java and Maven are there.
+    Auto,
+    /// Kafka and Flink.
+    Flink,
+    /// All in this process.
+    Embedded,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What computes the results.
+    pub engine: Engine,
+    /// The stack.
+    pub stack: StackConfig,
+    /// The sample traffic.
+    pub generator: GeneratorConfig,
+    /// Whether there is any.
+    pub generate: bool,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// JSON lines instead of tables.
+    pub json: bool,
+    /// Detail of the log.
+    pub log_level: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+}
+
+impl Config {
+    /// Checks all settings.
+    pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
+        let read = Reader { settings };
+        let rate: f64 = read.number("rate", 10.0, 1_000_000.0)?;
+        let window = read.time("window")?;
+        let slide = read.time("slide")?;
+        let windows = Windows::new(millis(window), millis(slide)).map_err(|e| {
+            let from = |key: &str| read.settings.get(key).source;
+            ConfigError(format!("{e} (window from {}, slide from {})", from("window"), from("slide")))
+        })?;
+        let partitions = read.whole("partitions", 1, 1_000)? as i32;
+        let parallelism = read.whole("parallelism", 1, 128)? as u32;
+        if i64::from(parallelism) > i64::from(partitions) {
+            return Err(ConfigError(format!(
+                "parallelism {parallelism} exceeds the {partitions} partitions of the events topic: readers without a partition would hold back all results; use --parallelism {partitions} or less, or more --partitions"
+            )));
+        }
+        let kafka = read.text("kafka");
+        if let Some(kafka) = &kafka {
+            if !kafka.split(',').all(|server| server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())) {
+                return Err(read.wrong("kafka", "host:port is needed, as localhost:9092"));
+            }
+        }
+        let flink = match (read.url("flink")?, read.url("flink_gateway")?) {
+            (None, None) => None,
+            (Some(rest), Some(gateway)) => Some((rest, gateway)),
+            (Some(_), None) => return Err(read.wrong("flink_gateway", "--flink needs --flink-gateway too, the SQL Gateway of that cluster, as http://localhost:8083")),
+            (None, Some(_)) => return Err(read.wrong("flink", "--flink-gateway needs --flink too, the JobManager of that cluster, as http://localhost:8081")),
+        };
+        let ports = [read.port("kafka_port")?, read.port("flink_port")?, read.port("gateway_port")?];
+        if ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
+            return Err(ConfigError(format!("the ports of Kafka ({}), Flink ({}) and the SQL Gateway ({}) must differ", ports[0], ports[1], ports[2])));
+        }
+        let retention = read.time("retention")?;
+        if retention < window * 2 || retention.as_secs() < 3600 {
+            return Err(read.wrong("retention", "at least one hour and two windows are needed, or a restart could not count whole windows"));
+        }
+        let max_disorder = read.time_within("max_disorder", Duration::from_millis(1), Duration::from_secs(60))?;
+        let checkpoint_interval = read.time_within("checkpoint_interval", Duration::from_secs(1), Duration::from_secs(20))?;
+        let machine = memory::machine_mib();
+        let task_heap_mib = match read.settings.get("taskmanager_heap").value.as_str() {
+            "auto" => memory::task_heap(rate as u64, window.as_secs(), machine),
+            _ => read.whole("taskmanager_heap", 256, machine as i64)? as u64,
+        };
+        let share = |key: &str| read.number(key, 0.0, 1.0);
+        let injections = Injections {
+            late: share("inject_late")?,
+            duplicate: share("inject_duplicate")?,
+            malformed: share("inject_malformed")?,
+            future: share("inject_future")?,
+        };
+        if injections.late + injections.duplicate + injections.malformed + injections.future > 1.0 {
+            return Err(ConfigError("the shares of late, duplicate, malformed and future events exceed 1 together: lower some --inject-…".into()));
+        }
+        let sites: Vec<String> = read.settings.get("site").value.split(',').map(|site| site.trim().to_owned()).filter(|site| !site.is_empty()).collect();
+        if sites.is_empty() || sites.iter().any(|site| site.len() > 100 || site.chars().any(char::is_control)) {
+            return Err(read.wrong("site", "a name, or several separated by commas, is needed"));
+        }
+        let duration = read.optional_time("duration")?;
+        let key = read.choice("key", &[("page", KeyStrategy::Page), ("product", KeyStrategy::Product), ("user", KeyStrategy::User), ("session", KeyStrategy::Session)])?;
+        Ok(Self {
+            engine: read.choice("engine", &[("auto", Engine::Auto), ("flink", Engine::Flink), ("embedded", Engine::Embedded)])?,
+            stack: StackConfig {
+                data_dir: read.text("data_dir").map_or_else(default_data_dir, PathBuf::from),
+                external_kafka: kafka,
+                external_flink: flink,
+                kafka_port: ports[0],
+                flink_port: ports[1],
+                gateway_port: ports[2],
+                retention_hours: retention.as_secs().div_ceil(3600) as u32,
+                topics: TopicPlan { event_partitions: partitions, result_partitions: read.whole("result_partitions", 1, 1_000)? as i32 },
+                task_heap_mib,
+                job: JobParameters {
+                    windows,
+                    max_disorder_ms: millis(max_disorder),
+                    max_future_ms: millis(read.time_within("max_future", Duration::ZERO, Duration::from_secs(3_000))?),
+                    dedup_horizon_s: read.time_within("dedup_horizon", Duration::from_secs(1), Duration::from_secs(86_400))?.as_secs() as i64,
+                    kafka: String::new(),
+                    unique_users: read.choice("unique_users", &[("distance", UniqueUsers::Distance), ("textbook", UniqueUsers::Textbook)])?,
+                },
+                execution: Execution { parallelism, checkpoint_interval },
+            },
+            generator: GeneratorConfig {
+                seed: read.whole("seed", 0, i64::MAX)? as u64,
+                rate,
+                sites,
+                key,
+                injections,
+                bots: share("inject_bots")?,
+                spikes: read.truth("inject_spikes")?,
+                duration: None,
+                max_events: None,
+            },
+            generate: read.truth("generate")?,
+            duration,
+            json: read.truth("json")?,
+            log_level: read.choice("log_level", &[("error", "error"), ("warn", "warn"), ("info", "info"), ("debug", "debug"), ("trace", "trace")])?.to_owned(),
+            log_json: read.choice("log_format", &[("json", true), ("text", false)])?,
+        })
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `clickstream/` in the user's data directory.
+fn default_data_dir() -> PathBuf {
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let base = std::env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
+    base.join("clickstream")
+}
+
+struct Reader<'s> {
+    settings: &'s Settings,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, key: &str, why: &str) -> ConfigError {
+        let setting = self.settings.get(key);
+        ConfigError(format!("{} is `{}` (from {}): {why}", key.replace('_', "-"), setting.value, setting.source))
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        Some(self.settings.get(key).value).filter(|text| !text.is_empty())
+    }
+
+    fn number(&self, key: &str, min: f64, max: f64) -> Result<f64, ConfigError> {
+        match self.settings.get(key).value.parse::<f64>() {
+            Ok(number) if number >= min && number <= max => Ok(number),
+            _ => Err(self.wrong(key, &format!("a number from {min} to {max} is needed"))),
+        }
+    }
+
+    fn whole(&self, key: &str, min: i64, max: i64) -> Result<i64, ConfigError> {
+        match self.settings.get(key).value.parse::<i64>() {
+            Ok(number) if number >= min && number <= max => Ok(number),
+            _ => Err(self.wrong(key, &format!("a whole number from {min} to {max} is needed"))),
+        }
+    }
+
+    fn port(&self, key: &str) -> Result<u16, ConfigError> {
+        self.whole(key, 1, 65_535).map(|port| port as u16)
+    }
+
+    fn truth(&self, key: &str) -> Result<bool, ConfigError> {
+        self.choice(key, &[("true", true), ("false", false)])
+    }
+
+    fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        let value = self.settings.get(key).value;
+        choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice).ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            self.wrong(key, &format!("one of {} is needed", names.join(", ")))
+        })
+    }
+
+    fn time(&self, key: &str) -> Result<Duration, ConfigError> {
+        humantime::parse_duration(&self.settings.get(key).value).map_err(|_| self.wrong(key, "a time is needed, as 100ms, 10s, 5m or 1h"))
+    }
+
+    fn optional_time(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
+        if self.text(key).is_none() { Ok(None) } else { self.time(key).map(Some) }
+    }
+
+    fn time_within(&self, key: &str, min: Duration, max: Duration) -> Result<Duration, ConfigError> {
+        let time = self.time(key)?;
+        if time < min || time > max {
+            let show = humantime::format_duration;
+            return Err(self.wrong(key, &format!("a time from {} to {} is needed", show(min), show(max))));
+        }
+        Ok(time)
+    }
+
+    fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.text(key) {
+            None => Ok(None),
+            Some(url) if url.starts_with("http://") && url.len() > 7 => Ok(Some(url.trim_end_matches('/').to_owned())),
+            Some(_) => Err(self.wrong(key, "a URL is needed, as http://localhost:8081")),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The live view: the newest window and a footer, redrawn in place on a terminal, appended where nobody watches.
+
+use std::io::Write;
+
+use console::{Term, style};
+use serde_json::json;
+
+use crate::console::window::{WindowView, thousands};
+use crate::results::Window;
+
+/// Figures of the footer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Footer {
+    /// Events acknowledged by Kafka in the last second; `None` without sample traffic.
+    pub events_per_second: Option<f64>,
+    /// Window end to readable row, median and 95th percentile, in milliseconds.
+    pub result_latency: Option<(u64, u64)>,
+    /// Event to Kafka, 99th percentile, in milliseconds.
+    pub kafka_latency_p99: Option<f64>,
+    /// Records Flink has still to read.
+    pub lag: Option<i64>,
+    /// Late records since the start.
+    pub late: u64,
+    /// Other dead letters since the start.
+    pub bad: u64,
+    /// What is wrong at the moment; empty when all is well.
+    pub trouble: String,
+}
+
+impl Footer {
+    /// The footer as one line of at most `width` columns.
+    pub fn draw(&self, width: usize) -> String {
+        let mut parts = Vec::new();
+        if let Some(rate) = self.events_per_second {
+            parts.push(format!("{} events/s", thousands(rate.round().max(0.0) as u64)));
+        }
+        match self.result_latency {
+            Some((p50, p95)) => parts.push(format!("results after {p50} ms (p95 {p95})")),
+            None => parts.push("waiting for the first window".into()),
+        }
+        if let Some(p99) = self.kafka_latency_p99 {
+            parts.push(format!("Kafka p99 {p99:.0} ms"));
+        }
+        if let Some(lag) = self.lag {
+            parts.push(format!("lag {}", thousands(lag.max(0) as u64)));
+        }
+        parts.push(format!("late {}", thousands(self.late)));
+        parts.push(format!("bad {}", thousands(self.bad)));
+        while parts.join(" · ").chars().count() > width && parts.len() > 1 {
+            parts.remove(parts.len() - 3.min(parts.len()));
+        }
+        parts.join(" · ")
+    }
+}
+
+enum Mode {
+    Terminal(Term),
+    Plain,
+    Json,
+}
+
+/// Shows windows and footer on standard output.
+pub struct Live {
+    mode: Mode,
+    view: WindowView,
+    current: Option<Window>,
+    drawn_lines: usize,
+    site: String,
+}
+
+impl Live {
+    /// For standard output as it is, showing the windows of `site`.
+    pub fn new(json: bool, site: String) -> Self {
+        let term = Term::stdout();
+        let mode = match () {
+            () if json => Mode::Json,
+            () if term.is_term() => Mode::Terminal(term),
+            () => Mode::Plain,
+        };
+        Self { mode, view: WindowView::default(), current: None, drawn_lines: 0, site }
+    }
+
+    /// Shows a new window.
+    pub fn window(&mut self, window: Window, footer: &Footer) {
+        match &self.mode {
+            Mode::Json => {
+                let line = json!({ "type": "window", "site_id": window.site.site_id, "window_start": window.site.window_start,
+                    "window_end": window.site.window_end, "latency_ms": window.latency_ms, "site": window.site, "pages": window.top });
+                print_line(&line.to_string());
+            }
+            _ if window.site.site_id != self.site => {}
+            Mode::Plain => {
+                print_line(&format!("{}{}\n", self.view.draw(&window, 100, false), footer.draw(100)));
+                self.view.remember(&window);
+            }
+            Mode::Terminal(_) => {
+                if let Some(previous) = self.current.replace(window) {
+                    self.view.remember(&previous);
+                }
+                self.redraw(footer);
+            }
+        }
+    }
+
+    /// Shows new figures.
+    pub fn footer(&mut self, footer: &Footer) {
+        match self.mode {
+            Mode::Terminal(_) => self.redraw(footer),
+            Mode::Json => {
+                let line = json!({ "type": "stats", "events_per_second": footer.events_per_second,
+                    "result_latency_p50_ms": footer.result_latency.map(|l| l.0), "result_latency_p95_ms": footer.result_latency.map(|l| l.1),
+                    "kafka_latency_p99_ms": footer.kafka_latency_p99, "lag": footer.lag, "late": footer.late, "bad": footer.bad,
+                    "trouble": footer.trouble });
+                print_line(&line.to_string());
+            }
+            Mode::Plain => {}
+        }
+    }
+
+    fn redraw(&mut self, footer: &Footer) {
+        let Mode::Terminal(term) = &self.mode else { return };
+        let (height, width) = term.size();
+        let (height, width) = (usize::from(height), usize::from(width).clamp(40, 140));
+        let mut text = String::new();
+        if let Some(window) = &self.current {
+            text.push_str(&self.view.draw(window, width, console::colors_enabled()));
+            text.push('\n');
+        }
+        if footer.trouble.is_empty() {
+            text.push_str(&style(footer.draw(width)).dim().to_string());
+        } else {
+            text.push_str(&style(format!("! {}", footer.trouble)).yellow().to_string());
+            text.push('\n');
+            text.push_str(&style(footer.draw(width)).dim().to_string());
+        }
+        text.push('\n');
+        let lines: Vec<&str> = text.lines().take(height.saturating_sub(1)).collect();
+        let _ = term.clear_last_lines(self.drawn_lines);
+        self.drawn_lines = lines.len();
+        let _ = term.write_str(&(lines.join("\n") + "\n"));
+        let _ = term.flush();
+    }
+}
+
+/// Prints a line; when the reader has gone away, there is nobody to tell.
+fn print_line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_footer_fits_and_says_what_is_known() {
+        let footer = Footer {
+            events_per_second: Some(998.6),
+            result_latency: Some((210, 260)),
+            kafka_latency_p99: Some(7.3),
+            lag: Some(12),
+            late: 1_234,
+            bad: 5,
+            trouble: String::new(),
+        };
+        assert_eq!(footer.draw(120), "999 events/s · results after 210 ms (p95 260) · Kafka p99 7 ms · lag 12 · late 1 234 · bad 5");
+        assert!(footer.draw(60).chars().count() <= 60);
+        assert!(Footer::default().draw(80).contains("waiting for the first window"));
+    }
+}

@@ -1,0 +1,7 @@
+//! What people see: steps while starting ([`steps`]), a table per window ([`window`]), the live view ([`live`]).
+//!
+//! Drawing is pure where it can be: a view in, text out, the width as an argument.
+
+pub mod live;
+pub mod steps;
+pub mod window;

@@ -1,0 +1,65 @@
+//! What runs: `up` writes it, `status` and `down` read it.
+
+use std::path::PathBuf;
+
+use clickstream_stack::layout::Layout;
+use clickstream_stack::supervisor::{Component, State};
+use serde::{Deserialize, Serialize};
+
+/// A running `up`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunState {
+    /// `flink`.
+    pub engine: String,
+    /// `starting`, `running`, `degraded`, `stopping` or `stopped`.
+    pub state: String,
+    /// The processes.
+    pub components: Vec<Component>,
+    /// The Flink job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobState>,
+    /// Where everything is kept.
+    #[serde(default)]
+    pub data_dir: PathBuf,
+}
+
+/// The job, as `status` shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobState {
+    /// Flink's id.
+    pub id: Option<String>,
+    /// Flink's word for its state.
+    pub state: String,
+    /// How it took up the log.
+    pub resumed: String,
+    /// Why it failed last.
+    pub last_error: Option<String>,
+    /// Why no results come, if none come.
+    pub waiting_for: Option<String>,
+}
+
+impl RunState {
+    /// The state of ourselves as a component.
+    pub fn ourselves(log: PathBuf) -> Component {
+        Component { name: "clickstream".into(), pid: Some(std::process::id()), state: State::Ready, restarts: 0, address: String::new(), log: Some(log) }
+    }
+
+    /// Nothing runs.
+    pub fn stopped(data_dir: PathBuf) -> Self {
+        Self { engine: "none".into(), state: "stopped".into(), components: Vec::new(), job: None, data_dir }
+    }
+
+    /// Writes the state where `status` looks for it; a reader never sees half of it.
+    pub fn write(&self, layout: &Layout) {
+        let file = layout.state_file();
+        let temporary = file.with_extension("new");
+        if let Ok(text) = serde_json::to_vec_pretty(self) {
+            let _ = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &file));
+        }
+    }
+
+    /// The state that `up` wrote last.
+    pub fn read(layout: &Layout) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(layout.state_file()).ok()?).ok()
+    }
+}
