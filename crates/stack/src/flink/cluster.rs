@@ -137,8 +137,7 @@ impl Cluster {
              # whatever broke the job, try again until it works; the console says what is going on\n\
              restart-strategy.type: exponential-delay\n\
              restart-strategy.exponential-delay.initial-backoff: 500 ms\n\
-             restart-strategy.exponential-delay.max-backoff: 5 s\n\
-             restart-strategy.exponential-delay.attempts-before-reset-backoff: infinite\n"
+             restart-strategy.exponential-delay.max-backoff: 5 s\n"
         )
     }
 

@@ -96,7 +96,7 @@ impl JobControl {
                 if checkpoint.age() > MAX_CHECKPOINT_AGE {
                     break;
                 }
-                match self.execute(Some(&checkpoint)).await {
+                match self.execute(Start::Earliest, Some(&checkpoint)).await {
                     Ok(id) => return self.submitted(id, format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs())),
                     Err(error) => tracing::warn!(%error, checkpoint = %checkpoint.path.display(), "cannot resume from this checkpoint"),
                 }
@@ -107,7 +107,7 @@ impl JobControl {
             .await
             .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
         self.compile(start, &definition).await?;
-        let id = self.execute(None).await?;
+        let id = self.execute(start, None).await?;
         self.submitted(
             id,
             match start {
@@ -274,8 +274,13 @@ impl JobControl {
         write("definition.sql", definition)
     }
 
-    async fn execute(&self, checkpoint: Option<&Checkpoint>) -> Result<String> {
+    /// Runs the plan. With a checkpoint, `start` does not matter: the offsets stand there.
+    async fn execute(&self, start: Start, checkpoint: Option<&Checkpoint>) -> Result<String> {
         let session = Session::open(&self.gateway, &self.options(checkpoint)).await?;
+        // the plan holds the queries, but only the names of its sources and sinks
+        for table in template::render(&self.parameters, start)?.definitions.iter().filter(|d| d.starts_with("CREATE TEMPORARY TABLE")) {
+            session.execute(table).await?;
+        }
         let answer = session.execute(&format!("EXECUTE PLAN 'file://{}'", self.plan_file().display())).await?;
         session.close().await;
         let id = answer.job.or_else(|| answer.rows.first()?.first()?.as_str().map(str::to_owned));

@@ -82,6 +82,9 @@ impl Broker {
              transaction.state.log.num.partitions=4\n\
              group.initial.rebalance.delay.ms=0\n\
              auto.create.topics.enable=false\n\
+             # after a kill the controller waits this long before it lets the broker in again\n\
+             broker.heartbeat.interval.ms=400\n\
+             broker.session.timeout.ms=2000\n\
              # keep what fits a laptop, in segments small enough to go one by one\n\
              log.retention.hours={retention_hours}\n\
              log.segment.bytes=134217728\n\

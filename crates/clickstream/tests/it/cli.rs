@@ -1,0 +1,119 @@
+//! What is wrong is said in a sentence, with exit code 2, before anything is started.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{binary, text};
+
+fn refused(arguments: &[&str], words: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let output = binary().args(arguments).env("CLICKSTREAM_DATA_DIR", dir.path().join("data")).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} should say {word:?}: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn bad_input_is_explained() {
+    refused(&["up", "--rtae", "5"], &["--rtae", "--rate"]);
+    refused(&["up", "--rate", "5"], &["rate is `5` (from --rate)", "from 10 to 1000000"]);
+    refused(&["up", "--rate", "many"], &["rate is `many`"]);
+    refused(&["up", "--window", "5m", "--slide", "7s"], &["must divide the window", "294 s and 301 s"]);
+    refused(&["up", "--window", "soon"], &["window is `soon`", "10s, 5m"]);
+    refused(&["up", "--parallelism", "8"], &["exceeds the 4 partitions"]);
+    refused(&["up", "--kafka", "localhost"], &["host:port"]);
+    refused(&["up", "--flink", "http://localhost:8081"], &["--flink-gateway"]);
+    refused(&["up", "--kafka-port", "8081"], &["must differ"]);
+    refused(&["up", "--inject-late", "0.6", "--inject-future", "0.6"], &["exceed 1"]);
+    refused(&["up", "--engine", "spark"], &["one of auto, flink, embedded"]);
+    refused(&["up", "--embedded"], &["not built yet"]);
+    refused(&["up", "--config", "/does/not/exist.toml"], &["/does/not/exist.toml"]);
+    refused(&["nonsense"], &["nonsense"]);
+    refused(&["purge"], &[]);
+}
+
+#[test]
+fn unknown_keys_are_refused_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("clickstream.toml");
+    std::fs::write(&file, "slidee = \"1s\"").unwrap();
+    refused(&["config", "--config", file.to_str().unwrap()], &["slidee", "did you mean `slide`"]);
+    let output = binary().arg("config").env("CLICKSTREAM_WINDOWS", "1m").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("CLICKSTREAM_WINDOW`"), "{}", text(&output));
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    refused(&["up", "--kafka-port", &port], &[&port, "--kafka-port", "stop that process"]);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    refused(&["up", "--data-dir", file.to_str().unwrap()], &["it is a file"]);
+    refused(&["up", "--data-dir", "/proc/clickstream"], &["/proc/clickstream", "--data-dir"]);
+    let corrupt = dir.path().join("corrupt");
+    std::fs::create_dir_all(corrupt.join("kafka/data")).unwrap();
+    std::fs::write(corrupt.join("kafka/data/meta.properties"), "garbage").unwrap();
+    let full = "/dev/full";
+    refused(&["up", "--data-dir", full], &["it is a file"]);
+}
+
+#[test]
+fn without_java_the_install_command_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = binary().args(["up", "--engine", "flink", "--data-dir"]).arg(dir.path()).env("PATH", dir.path()).env_remove("JAVA_HOME").output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Java 17") && said.contains("Install both with"), "{said}");
+    // a Java that is too old is no better
+    let old = dir.path().join("java");
+    std::fs::write(&old, "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n").unwrap();
+    std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = binary().args(["up", "--data-dir"]).arg(dir.path()).env("PATH", format!("{}:/bin", dir.path().display())).env_remove("JAVA_HOME").output().unwrap();
+    assert!(text(&output).contains("is Java 11"), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn kafka_that_is_not_there_is_reported() {
+    let port = clickstream_stack::ports::free_port().to_string();
+    let output = binary().args(["generate", "--kafka", &format!("127.0.0.1:{port}"), "--duration", "1s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("is a broker running there?"), "{}", text(&output));
+}
+
+#[test]
+fn nothing_runs_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["status", "down"] {
+        let output = binary().args([command, "--data-dir"]).arg(dir.path()).output().unwrap();
+        assert!(output.status.success() && text(&output).contains("nothing runs"), "{}", text(&output));
+    }
+    let output = binary().args(["status", "--json", "--data-dir"]).arg(dir.path()).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["state"], "stopped");
+}
+
+#[test]
+fn config_shows_sources_and_piped_output_is_plain() {
+    let output = binary().args(["config", "--rate", "250"]).env("CLICKSTREAM_SLIDE", "5s").output().unwrap();
+    let said = text(&output);
+    assert!(output.status.success() && !said.contains('\u{1b}'), "{said}");
+    let line = |key: &str| said.lines().find(|l| l.trim_start().starts_with(key)).unwrap().to_owned();
+    assert!(line("rate").contains("250") && line("rate").contains("--rate"));
+    assert!(line("slide").contains("CLICKSTREAM_SLIDE"));
+    let output = binary().args(["config", "--json"]).output().unwrap();
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(all["window"]["value"], "5m");
+    let help = text(&binary().args(["up", "--help"]).output().unwrap());
+    assert!(help.contains("Examples:") && help.contains("--max-disorder") && !help.contains('\u{1b}'), "{help}");
+}

@@ -1,0 +1,252 @@
+//! Runs `clickstream` in a directory and on ports of its own, and reads its topics.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
+
+/// A record as it stands in Kafka.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub partition: i32,
+    pub offset: i64,
+    pub arrival: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickstream"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLICKSTREAM_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(std::env::temp_dir());
+    command
+}
+
+/// Waits until `condition` gives something.
+pub fn until<T>(what: &str, patience: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A data directory, ports, and the `up` that runs there.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub kafka_port: u16,
+    flink_port: u16,
+    gateway_port: u16,
+    up: Option<Child>,
+    options: Vec<String>,
+}
+
+/// Runtimes are fetched once for all tests of a run; each data directory gets links to them.
+fn shared_runtime() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("runtime")
+}
+
+impl World {
+    pub fn new(options: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        if shared_runtime().is_dir() {
+            link_tree(&shared_runtime(), &dir.path().join("runtime"));
+        }
+        let port = clickstream_stack::ports::free_port;
+        Self { dir, kafka_port: port(), flink_port: port(), gateway_port: port(), up: None, options: options.iter().map(|o| (*o).to_owned()).collect() }
+    }
+
+    pub fn kafka(&self) -> String {
+        format!("127.0.0.1:{}", self.kafka_port)
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts `up` with the world's options and some more.
+    pub fn up(&mut self, more: &[&str]) {
+        let out = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("up.out")).unwrap();
+        let child = binary()
+            .args(["up", "--json", "--data-dir"])
+            .arg(self.dir.path())
+            .args(["--kafka-port", &self.kafka_port.to_string(), "--flink-port", &self.flink_port.to_string(), "--gateway-port", &self.gateway_port.to_string()])
+            .args(&self.options)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        self.up = Some(child);
+        until("the job runs", Duration::from_secs(240), || {
+            if let Some(status) = self.up.as_mut().unwrap().try_wait().unwrap() {
+                panic!("`up` ended with {status}:\n{}", self.output());
+            }
+            let status = self.status();
+            (status["state"] == "running" && status["job"]["state"] == "RUNNING").then_some(())
+        });
+        if !shared_runtime().is_dir() {
+            let partial = shared_runtime().with_extension(format!("{}", std::process::id()));
+            link_tree(&self.dir.path().join("runtime"), &partial);
+            let _ = std::fs::rename(partial, shared_runtime());
+        }
+    }
+
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("up.out")).unwrap_or_default()
+    }
+
+    pub fn status(&self) -> Value {
+        let output = binary().args(["status", "--json", "--data-dir"]).arg(self.dir.path()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    pub fn pid(&self, component: &str) -> Option<i32> {
+        let status = self.status();
+        let found = status["components"].as_array()?.iter().find(|c| c["name"] == component)?;
+        found["pid"].as_i64().map(|pid| pid as i32)
+    }
+
+    pub fn pids(&self) -> Vec<i32> {
+        let status = self.status();
+        let all = status["components"].as_array().cloned().unwrap_or_default();
+        all.iter().filter_map(|c| c["pid"].as_i64()).map(|pid| pid as i32).collect()
+    }
+
+    /// Kills a component as hard as can be, and returns its process id.
+    pub fn kill(&mut self, component: &str) -> i32 {
+        let pid = until("it has a process", Duration::from_secs(30), || self.pid(component));
+        signal(pid, libc::SIGKILL);
+        if component == "clickstream" {
+            self.up.take().unwrap().wait().unwrap();
+        }
+        pid
+    }
+
+    /// Stops `up` as `down` does; returns how long it took.
+    pub fn down(&mut self) -> Duration {
+        let pids = self.pids();
+        let began = Instant::now();
+        let output = binary().args(["down", "--data-dir"]).arg(self.dir.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let took = began.elapsed();
+        let status = self.up.take().unwrap().wait().unwrap();
+        assert!(status.success(), "`up` ended with {status}:\n{}", self.output());
+        assert!(pids.len() >= 5, "{pids:?}");
+        for pid in pids {
+            assert!(!is_alive(pid), "process {pid} outlived `up`");
+        }
+        for port in [self.kafka_port, self.flink_port, self.gateway_port] {
+            assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok(), "port {port} is still taken");
+        }
+        took
+    }
+
+    /// Runs `generate` to its end.
+    pub fn generate(&self, options: &[&str]) {
+        let output = binary().args(["generate", "--kafka", &self.kafka(), "--data-dir"]).arg(self.dir.path()).args(options).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// All records of a topic.
+    pub fn read(&self, topic: &str) -> Vec<Record> {
+        read(&self.kafka(), topic)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut up) = self.up.take() {
+            if std::thread::panicking() {
+                let output = self.output();
+                let tail: Vec<&str> = output.lines().rev().take(30).collect();
+                eprintln!("last lines of `up`:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            }
+            signal(up.id() as i32, libc::SIGTERM);
+            let _ = up.wait();
+        }
+    }
+}
+
+#[allow(unsafe_code)] // kill(2) has no safe wrapper in the standard library
+pub fn signal(pid: i32, signal: i32) {
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "process {pid} is not there");
+}
+
+/// Whether a process exists and is no zombie.
+pub fn is_alive(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn link_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            link_tree(&entry.path(), &target);
+        } else if std::fs::hard_link(entry.path(), &target).is_err() {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+pub fn read(kafka: &str, topic: &str) -> Vec<Record> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka)
+        .set("group.id", "test")
+        .set("enable.auto.commit", "false")
+        .set("fetch.queue.backoff.ms", "10")
+        .create()
+        .unwrap();
+    let patience = Duration::from_secs(20);
+    let metadata = consumer.fetch_metadata(Some(topic), patience).unwrap();
+    let mut assignment = TopicPartitionList::new();
+    let mut ends = std::collections::HashMap::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), patience).unwrap();
+        if high > low {
+            assignment.add_partition_offset(topic, partition.id(), Offset::Offset(low)).unwrap();
+            ends.insert(partition.id(), high);
+        }
+    }
+    consumer.assign(&assignment).unwrap();
+    let mut records = Vec::new();
+    let mut idle = Instant::now();
+    while !ends.is_empty() {
+        let Some(message) = consumer.poll(Duration::from_millis(200)) else {
+            // compaction may have removed the last record of a partition
+            assert!(idle.elapsed() < patience, "{topic} cannot be read to its end");
+            continue;
+        };
+        idle = Instant::now();
+        let message = message.unwrap();
+        let end = ends.get(&message.partition()).copied().unwrap_or(0);
+        if message.offset() < end {
+            records.push(Record {
+                partition: message.partition(),
+                offset: message.offset(),
+                arrival: message.timestamp().to_millis().unwrap(),
+                key: message.key().map(<[u8]>::to_vec),
+                value: message.payload().map(<[u8]>::to_vec),
+            });
+        }
+        if message.offset() + 1 >= end {
+            ends.remove(&message.partition());
+        }
+    }
+    records
+}
+
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}

@@ -1,0 +1,51 @@
+//! Every process killed in turn, in mid-run; and still every row equals a recount.
+
+use std::time::{Duration, Instant};
+
+use clickstream_event::topic;
+
+use crate::harness::{World, is_alive, until};
+use crate::recount::check;
+
+fn newest_window(world: &World) -> Option<String> {
+    let ends = world.read(topic::SITE_METRICS).into_iter().filter_map(|record| {
+        let row: serde_json::Value = serde_json::from_slice(&record.value?).ok()?;
+        row["window_end"].as_str().map(str::to_owned)
+    });
+    ends.max()
+}
+
+/// Waits until a window is written that ended after now, and says how long that took.
+fn wait_for_results(world: &World, what: &str) {
+    let began = Instant::now();
+    let now = clickstream_event::Timestamp::now().to_string();
+    until(what, Duration::from_secs(120), || {
+        // while Kafka is away there is nothing to be read
+        let reachable = std::net::TcpStream::connect(world.kafka()).is_ok() && world.status()["components"].as_array()?.iter().any(|c| c["name"] == "kafka" && c["state"] == "ready");
+        (reachable && newest_window(world)? > now).then_some(())
+    });
+    println!("results again {:.1} s after {what}", began.elapsed().as_secs_f64());
+}
+
+#[test]
+fn rows_equal_a_recount_after_killing_everything() {
+    let options = ["--window", "8s", "--slide", "2s", "--taskmanager-heap", "400", "--checkpoint-interval", "3s", "--rate", "300"];
+    let spoilt = ["--inject-late", "0.02", "--inject-duplicate", "0.03", "--inject-malformed", "0.02", "--inject-future", "0.01"];
+    let mut world = World::new(&options);
+    world.up(&spoilt);
+    wait_for_results(&world, "the start");
+    for component in ["taskmanager", "kafka", "jobmanager", "sql-gateway"] {
+        let pid = world.kill(component);
+        wait_for_results(&world, &format!("kill -9 of the {component}"));
+        let again = until("it was started again", Duration::from_secs(60), || world.pid(component));
+        assert_ne!(pid, again);
+    }
+    // ourselves: nothing may be left behind, and the next `up` goes on
+    let children: Vec<i32> = world.pids();
+    world.kill("clickstream");
+    until("no process is left", Duration::from_secs(10), || children.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    world.up(&["--no-generate"]);
+    let expected = check(&world, 8_000, 2_000);
+    assert!(expected.balance[1] > 5_000, "{:?}", expected.balance);
+    world.down();
+}
