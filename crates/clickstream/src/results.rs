@@ -125,6 +125,8 @@ struct Open {
 
 /// After its last row a window waits this long for more, in milliseconds.
 const SETTLE_MS: i64 = 150;
+/// A window without a top list waits this long for one, in milliseconds; there may be none, if nothing was viewed.
+const NO_TOP_MS: i64 = 2_000;
 
 impl Assembler {
     /// Takes a row.
@@ -161,7 +163,7 @@ impl Assembler {
         let ready: Vec<(Timestamp, String)> = self
             .open
             .iter()
-            .filter(|(_, open)| open.site.is_some() && now.0 - open.last_at.0 >= SETTLE_MS)
+            .filter(|(_, open)| open.site.is_some() && now.0 - open.last_at.0 >= if open.top.is_empty() { NO_TOP_MS } else { SETTLE_MS })
             .map(|(key, _)| key.clone())
             .collect();
         for key in ready {
@@ -186,34 +188,38 @@ impl Assembler {
     }
 }
 
-/// Latency from window end to readable row, in milliseconds.
-pub struct Latencies(HashMap<&'static str, Histogram<u64>>);
+/// Latency from window end to readable row, in milliseconds, of the last minute or two.
+#[derive(Default)]
+pub struct Latencies {
+    now: HashMap<&'static str, Histogram<u64>>,
+    before: HashMap<&'static str, Histogram<u64>>,
+}
 
 impl Latencies {
-    /// None measured.
-    pub fn new() -> Self {
-        Self(HashMap::new())
-    }
-
     /// Counts a row of `topic` for the window that ended at `end`, readable at `at`.
     pub fn record(&mut self, topic: &'static str, end: Timestamp, at: Timestamp) {
         if let Ok(empty) = Histogram::new(3) {
-            let _ = self.0.entry(topic).or_insert(empty).record((at.0 - end.0).max(0) as u64);
+            let _ = self.now.entry(topic).or_insert(empty).record((at.0 - end.0).max(0) as u64);
         }
+    }
+
+    /// Forgets what came before the last call.
+    pub fn age(&mut self) {
+        self.before = std::mem::take(&mut self.now);
     }
 
     /// Median and 95th percentile over all topics.
     pub fn overall(&self) -> Option<(u64, u64)> {
         let mut all = Histogram::<u64>::new(3).ok()?;
-        self.0.values().for_each(|histogram| {
+        for histogram in self.now.values().chain(self.before.values()) {
             let _ = all.add(histogram);
-        });
+        }
         (!all.is_empty()).then(|| (all.value_at_quantile(0.5), all.value_at_quantile(0.95)))
     }
 
-    /// Histogram of one topic.
-    pub fn of(&self, topic: &str) -> Option<&Histogram<u64>> {
-        self.0.get(topic)
+    /// What was measured of each topic since the last call of [`Latencies::age`].
+    pub fn topics(&self) -> &HashMap<&'static str, Histogram<u64>> {
+        &self.now
     }
 }
 
@@ -258,7 +264,8 @@ mod tests {
         assert_eq!(windows[0].top.iter().map(|row| row.rank).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(windows[0].latency_ms, 220);
         assembler.take(arrived(20_200, site(20_000)));
-        assert_eq!(assembler.complete(Timestamp(20_400)).len(), 1);
+        assert!(assembler.complete(Timestamp(20_400)).is_empty(), "its top list may be on its way");
+        assert_eq!(assembler.complete(Timestamp(22_200)).len(), 1);
         // a restart writes an old window again
         assembler.take(arrived(20_500, site(10_000)));
         assert!(assembler.complete(Timestamp(30_000)).is_empty());

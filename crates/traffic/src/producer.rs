@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clickstream_event::event::encode_heartbeat;
 use clickstream_event::{Event, Timestamp, topic};
 use hdrhistogram::Histogram;
 use rdkafka::ClientConfig;
@@ -183,6 +184,17 @@ impl Producer {
             .create_with_context(Context { shared: Arc::clone(&shared) })
             .map_err(|source| ProducerError::Client { what: "connect", source })?;
         Ok(Self { inner: Arc::new(inner), shared, partitions })
+    }
+
+    /// Sends a heartbeat into every partition and waits for all of them: connections and producer id are there now, and
+    /// the first events will not wait for them until they are late.
+    pub async fn warm_up(&self, site_id: &str) -> Result<(), ProducerError> {
+        let mut value = Vec::new();
+        encode_heartbeat(site_id, now(), &mut value);
+        for partition in 0..self.partitions {
+            self.beat(partition, &value);
+        }
+        self.flush(Duration::from_secs(10)).await
     }
 
     /// Partitions of the events topic.

@@ -20,6 +20,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     broker::wait_ready(&kafka, Duration::from_secs(5), || None).await?;
     let partitions = topics::ensure(&kafka, config.stack.topics, &steps).await?;
     let producer = Producer::connect(&kafka, partitions)?;
+    producer.warm_up(config.generator.sites.first().map_or("", String::as_str)).await?;
     let mut generator = config.generator.clone();
     generator.duration = config.duration;
     steps.line(&format!("sending {} events/s to {kafka}; Ctrl-C stops", generator.rate));

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clickstream_stack::layout::Layout;
-use clickstream_stack::lock::Lock;
 
 use crate::config::Config;
 use crate::run_state::RunState;
@@ -14,13 +13,12 @@ use super::facts;
 /// Prints what runs, for people or as JSON.
 pub fn run(config: &Config) -> Result<ExitCode> {
     let layout = Layout::new(&config.stack.data_dir);
-    let running = Lock::holder(&layout).is_some();
-    let state = RunState::read(&layout).filter(|_| running).unwrap_or_else(|| RunState::stopped(config.stack.data_dir.clone()));
+    let state = RunState::current(&layout);
     if config.json {
         println!("{}", serde_json::to_string_pretty(&state)?);
         return Ok(ExitCode::SUCCESS);
     }
-    if !running {
+    if state.state == "stopped" {
         println!("nothing runs in {}; start with `clickstream up`", config.stack.data_dir.display());
         return Ok(ExitCode::SUCCESS);
     }

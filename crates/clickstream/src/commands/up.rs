@@ -82,6 +82,7 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
     let shutdown = CancellationToken::new();
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
+    producer.warm_up(&site).await?;
     let heartbeats = tokio::spawn(heartbeat::run(stack.kafka_address().to_owned(), producer.clone(), site.clone(), shutdown.clone()));
     let (rows, arrivals) = mpsc::channel(4096);
     let kafka = stack.kafka_address().to_owned();
@@ -113,7 +114,7 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
 async fn show(config: &Config, stack: &Stack, producer: &Producer, site: String, mut arrivals: mpsc::Receiver<results::Arrived>) -> Result<()> {
     let mut live = Live::new(config.json, site);
     let mut assembler = Assembler::default();
-    let mut latencies = Latencies::new();
+    let mut latencies = Latencies::default();
     let mut footer = Footer::default();
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -121,6 +122,7 @@ async fn show(config: &Config, stack: &Stack, producer: &Producer, site: String,
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let started = Timestamp::now();
     let mut acknowledged = 0;
+    let mut seconds = 0u64;
     let mut last_row = Instant::now();
     loop {
         tokio::select! {
@@ -152,8 +154,14 @@ async fn show(config: &Config, stack: &Stack, producer: &Producer, site: String,
                 let counts = producer.counts();
                 footer.events_per_second = config.generate.then(|| (counts.acknowledged - acknowledged) as f64);
                 acknowledged = counts.acknowledged;
+                if seconds % 60 == 59 {
+                    latencies.age();
+                }
                 footer.result_latency = latencies.overall();
-                footer.kafka_latency_p99 = config.generate.then(|| producer.latency(false).p99);
+                if seconds % 10 == 0 {
+                    footer.kafka_latency_p99 = config.generate.then(|| producer.latency(true).p99);
+                }
+                seconds += 1;
                 (footer.late, footer.bad) = assembler.dead();
                 if let Some(id) = stack.job().status().id {
                     footer.lag = stack.rest().source_lag(&id).await;

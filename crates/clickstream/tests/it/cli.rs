@@ -32,7 +32,6 @@ fn bad_input_is_explained() {
     refused(&["up", "--embedded"], &["not built yet"]);
     refused(&["up", "--config", "/does/not/exist.toml"], &["/does/not/exist.toml"]);
     refused(&["nonsense"], &["nonsense"]);
-    refused(&["purge"], &[]);
 }
 
 #[test]
@@ -78,7 +77,7 @@ fn without_java_the_install_command_is_shown() {
     let old = dir.path().join("java");
     std::fs::write(&old, "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n").unwrap();
     std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let output = binary().args(["up", "--data-dir"]).arg(dir.path()).env("PATH", format!("{}:/bin", dir.path().display())).env_remove("JAVA_HOME").output().unwrap();
+    let output = binary().args(["up", "--data-dir"]).arg(dir.path()).env("PATH", dir.path()).env_remove("JAVA_HOME").output().unwrap();
     assert!(text(&output).contains("is Java 11"), "{}", text(&output));
     assert_eq!(output.status.code(), Some(2));
 }
@@ -89,6 +88,20 @@ fn kafka_that_is_not_there_is_reported() {
     let output = binary().args(["generate", "--kafka", &format!("127.0.0.1:{port}"), "--duration", "1s"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("is a broker running there?"), "{}", text(&output));
+}
+
+#[test]
+fn purge_asks_and_deletes_only_what_is_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let purge = |more: &[&str]| binary().args(["purge", "--data-dir"]).arg(dir.path()).args(more).stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(text(&purge(&[])).contains("nothing to delete"));
+    std::fs::create_dir_all(dir.path().join("kafka/data")).unwrap();
+    std::fs::write(dir.path().join("mine.txt"), "").unwrap();
+    let output = purge(&[]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("--yes") && dir.path().join("kafka").exists());
+    assert!(purge(&["--yes"]).status.success());
+    assert!(!dir.path().join("kafka").exists() && dir.path().join("mine.txt").exists());
 }
 
 #[test]
