@@ -56,6 +56,7 @@ pub struct Stack {
     rest: Rest,
     job: Arc<JobControl>,
     partitions: i32,
+    task_heap_mib: u64,
     layout: Layout,
     _lock: Lock,
 }
@@ -124,7 +125,7 @@ impl Stack {
 
         let rest = Rest::new(rest_url.clone());
         let job = Arc::new(JobControl::new(rest.clone(), gateway_url.clone(), config.job.clone(), config.execution.clone(), layout.clone()));
-        let mut stack = Self { kafka, flink, external, kafka_address, rest, job, partitions: 0, layout, _lock: lock };
+        let mut stack = Self { kafka, flink, external, kafka_address, rest, job, partitions: 0, task_heap_mib: config.task_heap_mib, layout, _lock: lock };
 
         let (partitions, ()) = tokio::try_join!(stack.kafka_ready(&config, started, &*observer), stack.flink_ready(&config, &gateway_url, started, &*observer))?;
         stack.partitions = partitions;
@@ -265,6 +266,10 @@ impl Stack {
     /// Partitions of the events topic.
     pub fn partitions(&self) -> i32 {
         self.partitions
+    }
+    /// Heap given to the job's state, in MiB.
+    pub fn task_heap_mib(&self) -> u64 {
+        self.task_heap_mib
     }
     /// The data directory.
     pub fn layout(&self) -> &Layout {

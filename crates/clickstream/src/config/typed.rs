@@ -35,6 +35,8 @@ pub struct Config {
     pub generator: GeneratorConfig,
     /// Whether there is any.
     pub generate: bool,
+    /// Whether the heap for the job's state follows from the rate.
+    pub auto_heap: bool,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// JSON lines instead of tables.
@@ -140,6 +142,7 @@ impl Config {
                 max_events: None,
             },
             generate: read.truth("generate")?,
+            auto_heap: read.settings.get("taskmanager_heap").value == "auto",
             duration,
             json: read.truth("json")?,
             log_level: read.choice("log_level", &[("error", "error"), ("warn", "warn"), ("info", "info"), ("debug", "debug"), ("trace", "trace")])?.to_owned(),

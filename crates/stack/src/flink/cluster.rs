@@ -129,6 +129,7 @@ impl Cluster {
              # a process that was killed is noticed within seconds, not a minute\n\
              heartbeat.interval: 1000\n\
              heartbeat.timeout: 6000\n\
+             metrics.fetcher.update-interval: 1000\n\
              cluster.registration.initial-timeout: 50\n\
              cluster.registration.error-delay: 500\n\
              execution.checkpointing.dir: file://{checkpoints}\n\

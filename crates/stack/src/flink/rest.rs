@@ -138,6 +138,17 @@ impl Rest {
         matches!(tokio::time::timeout(patience, trigger).await, Ok(Some(())))
     }
 
+    /// How many records the source of the job has read, as of its last report.
+    pub async fn source_records(&self, job: &str) -> Option<i64> {
+        let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;
+        let vertices = details.get("vertices")?.as_array()?;
+        let source = vertices.iter().find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
+        let id = source.get("id")?.as_str()?;
+        let name = "numRecordsIn";
+        let values: serde_json::Value = self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
+        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|read| read as i64)
+    }
+
     /// How many records the source of the job has still to read, by its own metrics.
     pub async fn source_lag(&self, job: &str) -> Option<i64> {
         let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;

@@ -1,0 +1,70 @@
+//! A backlog, read as fast as the job can.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clickstream_event::Timestamp;
+use clickstream_stack::Stack;
+use clickstream_traffic::{KeyStrategy, Producer, Traffic, TrafficConfig};
+
+use crate::config::Config;
+use crate::console::steps::Steps;
+
+use super::start;
+
+/// What was measured.
+pub struct CatchUp {
+    /// Events in the backlog.
+    pub backlog: u64,
+    /// Events per second of event time in it.
+    pub density: f64,
+    /// Events per second the job read, from its first record to its last, start of a cold job included.
+    pub per_second: f64,
+}
+
+/// Events per second of event time in the backlog: as dense as the heaviest traffic the product is meant for.
+const DENSITY: f64 = 5_000.0;
+
+/// Writes a backlog while no job runs, then lets the job read it.
+pub async fn measure(config: &Config, backlog: u64, steps: &Arc<Steps>) -> Result<CatchUp> {
+    let (stack, _scratch) = start(config, DENSITY, steps).await?;
+    let measured = run(&stack, backlog, steps).await;
+    stack.stop().await;
+    Ok(CatchUp { backlog, density: DENSITY, per_second: measured? })
+}
+
+async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<f64> {
+    if let Some(job) = stack.job().alive().await? {
+        stack.rest().cancel(&job.id).await?;
+    }
+    let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
+    let start = Timestamp(Timestamp::now().0 - (backlog as f64 / DENSITY * 1000.0) as i64);
+    let traffic = Traffic::new(TrafficConfig { seed: 1, rate: DENSITY, start, sites: vec!["shop".into()], bots: 0.0, spikes: false });
+    let mut value = Vec::new();
+    for timed in traffic.take(backlog as usize) {
+        value.clear();
+        timed.event.encode(&mut value);
+        producer.send(KeyStrategy::Page.key(&timed.event), &value, 0, None).await?;
+    }
+    producer.flush(Duration::from_secs(60)).await?;
+    steps.line("the backlog is written");
+    stack.job().submit(true).await?;
+    stack.job().wait_running(Duration::from_secs(60)).await?;
+    let id = stack.job().status().id.unwrap_or_default();
+    let mut first: Option<Instant> = None;
+    let deadline = Instant::now() + Duration::from_secs(600);
+    loop {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let read = stack.rest().source_records(&id).await.unwrap_or(0);
+        if read > 0 && first.is_none() {
+            first = Some(Instant::now());
+        }
+        if let (Some(first), true) = (first, read >= backlog as i64) {
+            return Ok(backlog as f64 / first.elapsed().as_secs_f64().max(0.001));
+        }
+        if Instant::now() > deadline {
+            bail!("the job read {read} of {backlog} events in ten minutes");
+        }
+    }
+}
