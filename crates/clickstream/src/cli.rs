@@ -28,7 +28,7 @@ fn options(command: Command, names: &[&str]) -> Command {
         }
         let arg = Arg::new(key.name).long(key.flag()).help(help).help_heading(key.heading);
         command.arg(match key.form {
-            Form::Value(name) => arg.value_name(name).action(ArgAction::Set),
+            Form::Value(name) => arg.value_name(name).action(ArgAction::Set).allow_hyphen_values(key.name == "taskmanager_options"),
             Form::Switch | Form::NegativeSwitch => arg.action(ArgAction::SetTrue),
         })
     })
@@ -78,7 +78,7 @@ pub fn command() -> Command {
                 "bench",
                 "Measure latency, throughput, CPU and memory, and write a report in Markdown",
                 "Example:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
-                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "unique_users"],
+                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users"],
             )
             .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))
             .arg(Arg::new("warmup").long("warmup").value_name("TIME").default_value("6m").help("Time until the window is full and the JVM is warm"))

@@ -32,7 +32,7 @@ SELECT source_partition, source_offset, record_value,
        WHEN event_type <> 'heartbeat' AND page_url = '' THEN ARRAY['missing_field', 'page_url']
        WHEN foreign_timestamp = '' THEN ARRAY['missing_field', 'timestamp']
        WHEN event_type <> 'heartbeat' AND NOT REGEXP(amount, '^{{ number_pattern }}$') THEN ARRAY['wrong_type', 'value']
-       WHEN TRY_CAST(REPLACE(REGEXP_EXTRACT(foreign_timestamp, '^{{ timestamp_pattern }}$', 1), 'T', ' ') AS TIMESTAMP(3)) IS NULL
+       WHEN NOT REGEXP(foreign_timestamp, '^{{ timestamp_pattern }}$')
          THEN ARRAY['bad_timestamp', foreign_timestamp]
        ELSE ARRAY['future_timestamp', foreign_timestamp] END AS verdict
 FROM (

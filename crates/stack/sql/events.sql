@@ -8,19 +8,20 @@
 -- before any view, so the whole rule for validity has to stand here. Two ways lead to it:
 --
 --   canonical   our generator and collector write the fields in a fixed order without escapes: one regular expression
---               checks such a record and cuts it into fields, several times cheaper than JSON_VALUE for each field
+--               checks such a record, and then it can be cut at its quotes, several times cheaper than JSON_VALUE
 --   foreign     any other JSON object: JSON_VALUE takes the fields out, they are joined by U+0001, and a second
 --               expression checks them. No valid field holds a control character, so the join is unambiguous.
+--
+-- (CASE evaluates the branch it takes; COALESCE would evaluate both. REGEXP and REGEXP_SUBSTR keep a compiled pattern,
+-- REGEXP_EXTRACT compiles it for every record.)
 CREATE TEMPORARY TABLE event_log (
   record_value STRING,
   arrival TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   source_partition INT METADATA FROM 'partition' VIRTUAL,
   source_offset BIGINT METADATA FROM 'offset' VIRTUAL,
-  event_time AS LEAST(
-    COALESCE(
-      {{ not_in_the_future("REGEXP_EXTRACT(" ~ canonical_text ~ ", '" ~ canonical_pattern ~ "', 1)") }},
-      {{ not_in_the_future("REGEXP_EXTRACT(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "', 1)") }}),
-    CAST(arrival AS TIMESTAMP(3))),
+  event_time AS CASE
+    WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, POSITION('\"timestamp\":\"' IN record_value) + 13, 23)") }}
+    ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')") }} END,
   processing_time AS PROCTIME(),
   WATERMARK FOR event_time AS event_time - {{ (max_disorder_ms + 1) | interval }}
 ) WITH (
@@ -38,7 +39,7 @@ CREATE TEMPORARY TABLE event_log (
 -- The same two ways again, now for the fields: a canonical record is cut at its quotes, a foreign one at U+0001.
 -- RAND() >= 0 is always true; it keeps the planner from copying the expression into each place that uses a field.
 CREATE TEMPORARY VIEW canonical_records AS
-SELECT *, CASE WHEN RAND() >= 0 THEN SPLIT(REGEXP_SUBSTR({{ canonical_text }}, '{{ canonical_pattern }}'), '"') END AS quoted
+SELECT *, CASE WHEN RAND() >= 0 AND {{ is_canonical }} THEN SPLIT(record_value, '"') END AS quoted
 FROM event_log;
 
 CREATE TEMPORARY VIEW cut_records AS
@@ -47,15 +48,16 @@ FROM canonical_records;
 
 CREATE TEMPORARY VIEW records AS
 SELECT source_partition, source_offset, record_value, event_time, processing_time,
-       COALESCE(quoted[4], joined[1]) AS event_id,
-       COALESCE(quoted[8], joined[2]) AS site_id,
-       COALESCE(quoted[12], joined[3]) AS event_type,
-       COALESCE(quoted[16], joined[4]) AS user_id,
-       COALESCE(quoted[20], joined[5]) AS session_id,
-       COALESCE(quoted[24], joined[6]) AS page_url,
-       CASE WHEN quoted[26] = 'product_id' THEN quoted[28] ELSE NULLIF(joined[7], '') END AS product_id,
-       joined[8] AS foreign_timestamp,
-       CASE WHEN quoted[12] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) ELSE joined[9] END AS amount,
+       CASE WHEN quoted IS NOT NULL THEN quoted[4] ELSE joined[2] END AS event_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[8] ELSE joined[3] END AS site_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[12] ELSE joined[4] END AS event_type,
+       CASE WHEN quoted IS NOT NULL THEN quoted[16] ELSE joined[5] END AS user_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[20] ELSE joined[6] END AS session_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[24] ELSE joined[7] END AS page_url,
+       CASE WHEN quoted[26] = 'product_id' THEN quoted[28] ELSE NULLIF(joined[8], '') END AS product_id,
+       joined[1] AS foreign_timestamp,
+       CASE WHEN quoted IS NULL THEN joined[9]
+            WHEN quoted[12] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) END AS amount,
        quoted IS NOT NULL AS is_canonical,
        CARDINALITY(joined) AS foreign_field_count
 FROM cut_records;
@@ -81,9 +83,9 @@ SELECT site_id, event_id, event_type, user_id, session_id, page_url, product_id,
 FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY site_id, event_id ORDER BY processing_time) AS copy_number
   FROM (
-    SELECT site_id, event_id, event_type, user_id, session_id, page_url, product_id, event_time, processing_time,
+    SELECT site_id, event_id, COALESCE(event_type, '') AS event_type, user_id, session_id, page_url, product_id, event_time, processing_time,
            CASE WHEN event_type = 'purchase' THEN TRY_CAST(amount AS DECIMAL(18, 4)) END AS revenue,
-           CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', event_ms) AS BIGINT) / {{ slide_s }} AS slice
+           COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', event_ms) AS BIGINT) / {{ slide_s }}, 0) AS slice
     FROM judged_records
     WHERE event_ms >= high_mark - {{ max_disorder_ms | interval }} AND event_type <> 'heartbeat'
   )

@@ -41,6 +41,8 @@ pub struct StackConfig {
     pub topics: TopicPlan,
     /// Heap for the TaskManager's state, in MiB.
     pub task_heap_mib: u64,
+    /// Further options of the TaskManager's JVM.
+    pub task_manager_options: Vec<String>,
     /// What the job computes; its `kafka` is filled in here.
     pub job: JobParameters,
     /// How the job runs.
@@ -101,6 +103,7 @@ impl Stack {
                     gateway_port: config.gateway_port,
                     slots,
                     memory: memory::task_manager(config.task_heap_mib, slots),
+                    task_manager_options: config.task_manager_options.clone(),
                 };
                 let specs = cluster.prepare(&layout, lib, java, &log4j)?;
                 flink.extend(specs.into_iter().map(start_component));

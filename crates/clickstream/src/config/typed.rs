@@ -120,6 +120,7 @@ impl Config {
                 retention_hours: retention.as_secs().div_ceil(3600) as u32,
                 topics: TopicPlan { event_partitions: partitions, result_partitions: read.whole("result_partitions", 1, 1_000)? as i32 },
                 task_heap_mib,
+                task_manager_options: read.settings.get("taskmanager_options").value.split_whitespace().map(str::to_owned).collect(),
                 job: JobParameters {
                     windows,
                     max_disorder_ms: millis(max_disorder),

@@ -21,6 +21,8 @@ pub struct Cluster {
     pub slots: u64,
     /// The TaskManager's memory.
     pub memory: TaskManagerMemory,
+    /// Further options of the TaskManager's JVM.
+    pub task_manager_options: Vec<String>,
 }
 
 /// Packages that Flink opens to itself in its own shell scripts.
@@ -85,16 +87,19 @@ impl Cluster {
             log: layout.log_of(name),
         };
         let heap = self.memory.heap();
-        let task_manager_options = vec![
+        let mut task_manager_options = vec![
             format!("-Xmx{heap}m"),
             format!("-Xms{}m", heap.min(256)),
             format!("-XX:MaxDirectMemorySize={}m", self.memory.direct()),
             format!("-XX:MaxMetaspaceSize={}m", self.memory.metaspace),
-            "-XX:+UseG1GC".into(),
-            "-XX:MaxGCPauseMillis=50".into(),
             "-XX:+ExitOnOutOfMemoryError".into(),
             "-Xshare:auto".into(),
         ];
+        let collector_chosen = self.task_manager_options.iter().any(|option| option.starts_with("-XX:+Use") && option.ends_with("GC"));
+        if !collector_chosen {
+            task_manager_options.extend(["-XX:+UseG1GC".into(), "-XX:MaxGCPauseMillis=100".into()]);
+        }
+        task_manager_options.extend(self.task_manager_options.iter().cloned());
         Ok([
             spec("jobmanager", self.rest_url(), jvm(memory::small_jvm(256), "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", vec![])),
             spec(

@@ -232,6 +232,8 @@ impl JobControl {
             // a partition without traffic gets heartbeats; an idle timeout would lose data
             ("table.exec.source.idle-timeout", "0 ms".into()),
             ("pipeline.auto-watermark-interval", "20 ms".into()),
+            // rows are handed from operator to operator without a copy
+            ("pipeline.object-reuse", "true".into()),
             ("execution.buffer-timeout.interval", "5 ms".into()),
             ("execution.checkpointing.interval", format!("{} ms", self.execution.checkpoint_interval.as_millis())),
             ("execution.checkpointing.timeout", "60 s".into()),

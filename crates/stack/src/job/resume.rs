@@ -10,7 +10,7 @@
 //!
 //! So the rows of all windows that start at `T0` or later are the very rows an undisturbed job would have written.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clickstream_event::{Timestamp, Windows, topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -24,7 +24,7 @@ use crate::job::template::Start;
 /// How long state outlives the window (or the dedup horizon): time enough to notice a failure, restart, and catch up.
 pub const SLACK: Duration = Duration::from_secs(60);
 /// A checkpoint older than this is not resumed from: part of [`SLACK`] is needed to start and catch up.
-pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_secs(30);
+pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_secs(40);
 
 #[derive(Deserialize)]
 struct WindowEnd {
@@ -41,9 +41,18 @@ pub fn replay_start(kafka: &str, windows: Windows) -> Result<Start> {
         .set("enable.partition.eof", "true")
         .create()
         .map_err(|e| fail(e.to_string()))?;
-    let written = last_window_end(&consumer).map_err(|e| fail(e.to_string()))?;
-    let whole_from = log_start(&consumer).map_err(|e| fail(e.to_string()))?;
-    Ok(decide(windows, written, whole_from))
+    // of topics that were just created, or a broker that just came back, leaders are not known at once
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match last_window_end(&consumer).and_then(|written| Ok((written, log_start(&consumer)?))) {
+            Ok((written, whole_from)) => return Ok(decide(windows, written, whole_from)),
+            Err(error) if Instant::now() > deadline => return Err(fail(error.to_string())),
+            Err(error) => {
+                tracing::debug!(%error, "the log cannot be looked at yet");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
 }
 
 /// The decision itself: `written` is the end of the last window written, `whole_from` the time from which on the log is

@@ -125,11 +125,11 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         // a row leaves at once; idempotence keeps the rows of one window in order
         kafka_sink => format!("'properties.bootstrap.servers' = '{kafka}', 'properties.linger.ms' = '0', 'properties.delivery.timeout.ms' = '120000'"),
         startup_mode, startup_timestamp_ms, emit_from,
-        canonical_pattern => canonical_pattern(),
+        // in few characters there cannot be too many bytes
+        is_canonical => format!("CHAR_LENGTH(record_value) <= {} AND REGEXP(record_value, '{}')", validate::MAX_BYTES / 4, canonical_pattern()),
         foreign_pattern => foreign_pattern(),
-        timestamp_pattern => timestamp_pattern(r"(?:\.\d{1,3})?", r"\d{0,6}"),
+        timestamp_pattern => format!("{DATE}T{TIME}{FRACTION}{CUT}Z"),
         number_pattern => NUMBER,
-        canonical_text => "CASE WHEN CHAR_LENGTH(record_value) <= 16384 AND record_value LIKE '{\"event_id\":\"%' THEN record_value END",
         foreign_text => foreign_text(),
         too_long => too_long(),
         is_utf8 => IS_UTF8,
@@ -149,28 +149,28 @@ const DATE: &str = concat!(
 const TIME: &str = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d";
 /// A number below 10^14 as JSON or `Double.toString` writes it, or nothing.
 const NUMBER: &str = r"(?:-?\d{1,14}(?:\.\d+)?|-?\d\.\d+E(?:-?\d|-\d+|1[0-3]))?";
-/// A character that stands in a canonical text as itself. U+FFFD may stand for bytes that are no UTF-8.
-const PLAIN: &str = r#"[^"\\\x00-\x1F\uFFFD]"#;
+/// A fraction of a second down to milliseconds, and the rest that is cut off.
+const FRACTION: &str = r"(?:\.\d{1,3})?";
+const CUT: &str = r"\d{0,6}";
+/// A character that stands in a canonical text as itself: printable ASCII but quote and backslash. Text beyond ASCII takes
+/// the other way, which also finds bytes that are no UTF-8. (Java matches a greedy class in a tight loop, a possessive one
+/// not; as the class holds no quote, nothing is tried twice.)
+const PLAIN: &str = r"[ !#-\[\]-~]";
 /// HEX reads the value as text; where that is not faithful, other bytes come back.
 const IS_UTF8: &str = "UNHEX(HEX(record_value)) = CAST(record_value AS BYTES)";
 
-fn timestamp_pattern(fraction: &str, cut: &str) -> String {
-    format!("({DATE}T{TIME}{fraction}){cut}Z")
-}
-
-/// The whole of a canonical record; its first group is the time without `Z`.
+/// The whole of a canonical record.
 fn canonical_pattern() -> String {
-    let text = |name: &str| format!(r#""{name}":"{PLAIN}++""#);
-    let option = |name: &str| format!(r#"(?:,"{name}":"{PLAIN}*+")?"#);
+    let text = |name: &str| format!(r#""{name}":"{PLAIN}+""#);
+    let option = |name: &str| format!(r#"(?:,"{name}":"{PLAIN}*")?"#);
     format!(
-        r#"^\{{{},{},"event_type":"(?:page_view|click|add_to_cart|purchase)",{},{},{}(?:,{})?,"timestamp":"{}"{}{}{}(?:,"value":-?(?:0|[1-9]\d{{0,11}})(?:\.\d{{1,4}})?)?{}\}}$"#,
+        r#"^\{{{},{},"event_type":"(?:page_view|click|add_to_cart|purchase)",{},{},{}(?:,{})?,"timestamp":"{DATE}T{TIME}\.\d\d\dZ"{}{}{}(?:,"value":-?(?:0|[1-9]\d{{0,11}})(?:\.\d{{1,4}})?)?{}\}}$"#,
         text("event_id"),
         text("site_id"),
         text("user_id"),
         text("session_id"),
         text("page_url"),
         text("product_id"),
-        timestamp_pattern(r"\.\d\d\d", ""),
         option("referrer"),
         option("user_agent"),
         option("element"),
@@ -178,13 +178,13 @@ fn canonical_pattern() -> String {
     )
 }
 
-/// The fields of any other record, joined by U+0001: an event, or a heartbeat, which needs site and time only.
+/// The time at the beginning of the joined fields of any other record, if they make an event, or a heartbeat, which
+/// needs site and time only.
 fn foreign_pattern() -> String {
     let some = r"[^\x00-\x1F]++\x01";
     let any = r"[^\x00-\x1F]*+\x01";
-    let time = timestamp_pattern(r"(?:\.\d{1,3})?", r"\d{0,6}");
     format!(
-        r"^(?:{some}{some}(?:page_view|click|add_to_cart|purchase)\x01{some}{some}{some}{any}(?={any}{NUMBER}$)|{any}{some}heartbeat\x01{any}{any}{any}{any}){time}\x01[^\x00-\x1F]*+$"
+        r"^{DATE}T{TIME}{FRACTION}(?={CUT}Z\x01(?:{some}{some}(?:page_view|click|add_to_cart|purchase)\x01{some}{some}{some}{any}{NUMBER}|{any}{some}heartbeat\x01{any}{any}{any}{any}[^\x00-\x1F]*+)$)"
     )
 }
 
@@ -197,7 +197,7 @@ fn too_long() -> String {
 /// Exactly one JSON object: `IS JSON OBJECT` overlooks what follows it, but nothing can follow it inside an array and
 /// inside an object alike.
 fn foreign_text() -> String {
-    let fields = ["event_id", "site_id", "event_type", "user_id", "session_id", "page_url", "product_id", "timestamp", "value"]
+    let fields = ["timestamp", "event_id", "site_id", "event_type", "user_id", "session_id", "page_url", "product_id", "value"]
         .map(|name| format!("COALESCE(JSON_VALUE(record_value, '$.{name}'), '')"))
         .join(r" || U&'\0001' || ");
     format!(
