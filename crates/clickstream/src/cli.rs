@@ -28,7 +28,10 @@ fn options(command: Command, names: &[&str]) -> Command {
         }
         let arg = Arg::new(key.name).long(key.flag()).help(help).help_heading(key.heading);
         command.arg(match key.form {
-            Form::Value(name) => arg.value_name(name).action(ArgAction::Set).allow_hyphen_values(key.name == "taskmanager_options"),
+            Form::Value(name) => arg
+                .value_name(name)
+                .action(ArgAction::Set)
+                .allow_hyphen_values(key.name == "taskmanager_options"),
             Form::Switch | Form::NegativeSwitch => arg.action(ArgAction::SetTrue),
         })
     })
@@ -36,7 +39,12 @@ fn options(command: Command, names: &[&str]) -> Command {
 
 fn subcommand(name: &'static str, about: &'static str, examples: &'static str, keys: &[&str]) -> Command {
     let command = Command::new(name).about(about).after_help(examples).arg(
-        Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Configuration file [default: ./clickstream.toml if it exists]").help_heading("General"),
+        Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("Configuration file [default: ./clickstream.toml if it exists]")
+            .help_heading("General"),
     );
     options(command, keys)
 }

@@ -27,7 +27,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("clickstream: {}", explain(&error));
-            let setup = error.downcast_ref::<StackError>().is_some_and(StackError::is_setup) || error.is::<config::ConfigError>();
+            let setup = error.downcast_ref::<StackError>().is_some_and(StackError::is_setup)
+                || error.is::<config::ConfigError>();
             ExitCode::from(if setup { 2 } else { 1 })
         }
     }

@@ -52,7 +52,11 @@ fn parse(topic: &'static str, payload: &[u8]) -> Option<Row> {
 }
 
 /// Reads all result topics from their present end on, and sends each row as it becomes readable.
-pub async fn follow(kafka: &str, rows: mpsc::Sender<Arrived>, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn follow(
+    kafka: &str,
+    rows: mpsc::Sender<Arrived>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let consumer: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("group.id", "clickstream-console")
@@ -85,7 +89,8 @@ pub async fn follow(kafka: &str, rows: mpsc::Sender<Arrived>, shutdown: Cancella
             }
         };
         let at = Timestamp::now();
-        let name = topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]).find(|name| *name == message.topic());
+        let name =
+            topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]).find(|name| *name == message.topic());
         if let (Some(topic), Some(payload)) = (name, message.payload()) {
             if let Some(row) = parse(topic, payload) {
                 if rows.send(Arrived { topic, at, row }).await.is_err() {
@@ -163,7 +168,10 @@ impl Assembler {
         let ready: Vec<(Timestamp, String)> = self
             .open
             .iter()
-            .filter(|(_, open)| open.site.is_some() && now.0 - open.last_at.0 >= if open.top.is_empty() { NO_TOP_MS } else { SETTLE_MS })
+            .filter(|(_, open)| {
+                open.site.is_some()
+                    && now.0 - open.last_at.0 >= if open.top.is_empty() { NO_TOP_MS } else { SETTLE_MS }
+            })
             .map(|(key, _)| key.clone())
             .collect();
         for key in ready {
@@ -175,7 +183,8 @@ impl Assembler {
         if let Some(window) = complete.last() {
             let newest = window.site.window_end;
             // sites of the same window may still be on their way; older windows are over
-            self.shown = Some(self.shown.map_or(Timestamp(newest.0 - 1), |shown| shown.max(Timestamp(newest.0 - 1))));
+            self.shown =
+                Some(self.shown.map_or(Timestamp(newest.0 - 1), |shown| shown.max(Timestamp(newest.0 - 1))));
             self.open.retain(|(end, _), _| *end >= newest);
         }
         complete
@@ -275,7 +284,13 @@ mod tests {
     fn a_dead_letter_counts_once() {
         let mut assembler = Assembler::default();
         let letter = |reason: &str, offset| {
-            Row::Dead(DeadLetter { reason: reason.into(), detail: None, source_partition: 0, source_offset: offset, raw: None })
+            Row::Dead(DeadLetter {
+                reason: reason.into(),
+                detail: None,
+                source_partition: 0,
+                source_offset: offset,
+                raw: None,
+            })
         };
         assembler.take(arrived(1, letter("late", 1)));
         assembler.take(arrived(2, letter("late", 1)));

@@ -42,7 +42,14 @@ pub struct JobState {
 impl RunState {
     /// The state of ourselves as a component.
     pub fn ourselves(log: PathBuf) -> Component {
-        Component { name: "clickstream".into(), pid: Some(std::process::id()), state: State::Ready, restarts: 0, address: String::new(), log: Some(log) }
+        Component {
+            name: "clickstream".into(),
+            pid: Some(std::process::id()),
+            state: State::Ready,
+            restarts: 0,
+            address: String::new(),
+            log: Some(log),
+        }
     }
 
     /// Nothing runs.
@@ -62,11 +69,24 @@ impl RunState {
     /// The state of the `up` that runs now; what a dead one left behind does not count.
     pub fn current(layout: &Layout) -> Self {
         let Some(pid) = Lock::holder(layout) else { return Self::stopped(layout.root().to_owned()) };
-        let read = || -> Option<Self> { serde_json::from_slice(&std::fs::read(layout.state_file()).ok()?).ok() };
-        let is_of_holder = |state: &Self| state.components.iter().any(|c| c.name == "clickstream" && c.pid.map(|p| p as i32) == Some(pid));
+        let read =
+            || -> Option<Self> { serde_json::from_slice(&std::fs::read(layout.state_file()).ok()?).ok() };
+        let is_of_holder = |state: &Self| {
+            state.components.iter().any(|c| c.name == "clickstream" && c.pid.map(|p| p as i32) == Some(pid))
+        };
         read().filter(is_of_holder).unwrap_or_else(|| {
-            let ourselves = Component { pid: Some(pid as u32), state: State::Starting, ..Self::ourselves(layout.log_of("clickstream")) };
-            Self { engine: "flink".into(), state: "starting".into(), components: vec![ourselves], job: None, data_dir: layout.root().to_owned() }
+            let ourselves = Component {
+                pid: Some(pid as u32),
+                state: State::Starting,
+                ..Self::ourselves(layout.log_of("clickstream"))
+            };
+            Self {
+                engine: "flink".into(),
+                state: "starting".into(),
+                components: vec![ourselves],
+                job: None,
+                data_dir: layout.root().to_owned(),
+            }
         })
     }
 }

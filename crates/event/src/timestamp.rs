@@ -25,7 +25,9 @@ impl Timestamp {
             return None;
         }
         let number = |from: usize, to: usize| -> Option<u32> {
-            bytes[from..to].iter().try_fold(0u32, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
+            bytes[from..to]
+                .iter()
+                .try_fold(0u32, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
         };
         if (bytes[4], bytes[7], bytes[10], bytes[13], bytes[16]) != (b'-', b'-', b'T', b':', b':') {
             return None;
@@ -38,7 +40,9 @@ impl Timestamp {
         let fraction = &bytes[19..bytes.len() - 1];
         let millis = match fraction {
             [] => 0,
-            [b'.', digits @ ..] if (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+            [b'.', digits @ ..]
+                if (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) =>
+            {
                 (0..3).fold(0u32, |n, i| n * 10 + digits.get(i).map_or(0, |b| u32::from(b - b'0')))
             }
             _ => return None,
@@ -97,7 +101,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Timestamp::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is no RFC 3339 time in UTC")))
+        Timestamp::parse(&text)
+            .ok_or_else(|| de::Error::custom(format!("{text:?} is no RFC 3339 time in UTC")))
     }
 }
 

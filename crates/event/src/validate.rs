@@ -44,6 +44,7 @@ impl Default for Rules {
 
 /// A record that is no malformed one.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every record is an event; a box would cost each an allocation")]
 pub enum Record<'a> {
     /// An event, with its event time: the earlier of its timestamp and its arrival.
     Event(Event<'a>, Timestamp),
@@ -130,8 +131,13 @@ pub fn decode(raw: &[u8], arrival: Timestamp, rules: Rules) -> Result<Record<'_>
     if fields.all.iter().any(|field| field.bytes().any(|b| b < 0x20)) {
         return reject(Reason::WrongType, "a field holds a control character");
     }
-    let Fields { all: [event_id, site_id, event_type, user_id, session_id, page_url, product_id, timestamp, value], referrer, user_agent, element, currency } =
-        fields;
+    let Fields {
+        all: [event_id, site_id, event_type, user_id, session_id, page_url, product_id, timestamp, value],
+        referrer,
+        user_agent,
+        element,
+        currency,
+    } = fields;
     if event_type.is_empty() {
         return reject(Reason::MissingField, "event_type");
     }
@@ -214,8 +220,13 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields =
-            Fields { all: Default::default(), referrer: None, user_agent: None, element: None, currency: None };
+        let mut fields = Fields {
+            all: Default::default(),
+            referrer: None,
+            user_agent: None,
+            element: None,
+            currency: None,
+        };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let index = match key.as_ref() {
                 "event_id" => 0,
@@ -285,7 +296,11 @@ fn read_amount(text: &str) -> Result<Option<Decimal>, ()> {
     if !bytes.first().is_some_and(u8::is_ascii_digit) || !bytes.last().is_some_and(u8::is_ascii_digit) {
         return Err(());
     }
-    let parsed = if text.contains('E') { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text).or_else(|_| text.parse()) };
+    let parsed = if text.contains('E') {
+        Decimal::from_scientific(text)
+    } else {
+        Decimal::from_str_exact(text).or_else(|_| text.parse())
+    };
     match parsed {
         Ok(value) if value.abs() < Decimal::from(100_000_000_000_000i64) => {
             Ok(Some(value.round_dp_with_strategy(4, RoundingStrategy::MidpointAwayFromZero)))
@@ -344,8 +359,14 @@ mod tests {
     #[test]
     fn lenient_where_json_value_is() {
         use serde_json::json;
-        let text = with(&[("user_id", json!(42)), ("value", json!("12.345678")), ("timestamp", json!((Timestamp(NOW.0 + 9_000)).to_string()))]);
-        let Ok(Record::Event(event, ts)) = decode(text.as_bytes(), NOW, Rules::default()) else { panic!("{text}") };
+        let text = with(&[
+            ("user_id", json!(42)),
+            ("value", json!("12.345678")),
+            ("timestamp", json!((Timestamp(NOW.0 + 9_000)).to_string())),
+        ]);
+        let Ok(Record::Event(event, ts)) = decode(text.as_bytes(), NOW, Rules::default()) else {
+            panic!("{text}")
+        };
         assert_eq!(event.user_id, "42");
         assert_eq!(event.value, Some(Decimal::new(123_457, 4)));
         assert_eq!(ts, NOW, "the arrival is earlier than the timestamp");

@@ -8,17 +8,18 @@
       distance  slides since the previous event of the same key, {{ slices }} where there is none within a window.
     RAND() >= 0 is always true and keeps the planner from copying the expression into every counter; and columns that
     cannot be NULL take less generated code.
-    LAG needs the rows of one key in event time order, one by one; see the plan's `isRows` in src/job/plan.rs. -#}
-{% macro distance_view(name, key, columns, condition=none, source='events', reach='reach') -%}
+    LAG needs the rows of one key in event time order, one by one. With order='event_time' Flink sorts them, at the price
+    of a timer and a buffer for every key (and see the plan's `isRows` in src/job/plan.rs); rows that come out of such a
+    view are sorted already, and order='PROCTIME()' takes them as they come. -#}
+{% macro distance_view(name, key, columns, condition=none, source='events', reach='reach', order='event_time') -%}
 CREATE TEMPORARY VIEW {{ name }} AS
 SELECT {{ columns }}, event_time, slice, CASE WHEN RAND() >= 0 THEN MOD(slice, {{ slices }}) ELSE 0 END AS phase,
        CASE WHEN RAND() >= 0
             THEN COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) - MOD(slice, {{ slices }})
             ELSE 0 END AS {{ reach }}
 FROM (
-  SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY event_time) AS previous_slice
-  FROM {{ source }}{% if condition %}
-  WHERE {{ condition }}{% endif %}
+  SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY sort_time) AS previous_slice
+  FROM (SELECT *, {{ order }} AS sort_time FROM {{ source }}{% if condition %} WHERE {{ condition }}{% endif %})
 );
 {%- endmacro %}
 

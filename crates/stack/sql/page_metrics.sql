@@ -7,7 +7,7 @@
 -- exactly when distance >= {{ slices }} - (w - s); so unique users are a plain sum, and closing a window costs no more than
 -- for views. w is not known while summing, but w modulo {{ slices }} has only {{ slices }} values: one counter for each, and the
 -- window picks its own at the end.
-{{ distance_view('page_events', ['site_id', 'page_url', 'user_id'], 'site_id, page_url, event_type') }}
+{{ distance_view('page_events', ['site_id', 'page_url', 'user_id'], 'site_id, page_url, event_type', source='user_events', order='PROCTIME()') }}
 
 CREATE TEMPORARY VIEW page_windows AS
 SELECT site_id, window_start, window_end, page_url, view_count, click_count, add_to_cart_count, purchase_count,

@@ -1,5 +1,5 @@
 -- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains `distance`.
-{{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL') }}
+{{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL', source='user_events', order='PROCTIME()') }}
 
 CREATE TEMPORARY VIEW product_windows AS
 SELECT site_id, window_start, window_end, product_id, view_count, click_count, add_to_cart_count, purchase_count,

@@ -1,9 +1,7 @@
 -- Site metrics: the whole site per window, with sessions, conversion and revenue.
 --
--- Users and sessions are counted by distance, as in page_metrics.sql; the second view adds the session's distance to
--- the rows of the first. Buyers are few: an ordinary COUNT(DISTINCT) is cheap for them.
-{{ distance_view('user_events', ['site_id', 'user_id'], 'site_id, user_id, session_id, event_type, revenue', reach='user_reach') }}
-
+-- Users and sessions are counted by distance, as in page_metrics.sql; users.sql has added the user's, here the session's
+-- comes to it. Buyers are few: an ordinary COUNT(DISTINCT) is cheap for them.
 {{ distance_view('site_events', ['site_id', 'session_id'], 'site_id, user_id, event_type, revenue, user_reach', source='user_events', reach='session_reach') }}
 
 CREATE TEMPORARY VIEW site_windows AS

@@ -14,7 +14,9 @@ pub enum StackError {
         install: String,
     },
     /// Another process listens on a port.
-    #[error("port {port} for {purpose} is taken{by}: stop that process, or choose another port with --{flag}")]
+    #[error(
+        "port {port} for {purpose} is taken{by}: stop that process, or choose another port with --{flag}"
+    )]
     PortTaken {
         /// The port.
         port: u16,
@@ -42,7 +44,9 @@ pub enum StackError {
         holder: String,
     },
     /// Maven could not fetch a runtime.
-    #[error("Maven could not provide {runtime}: {why}\nThe first start needs a connection to a Maven repository; later ones do not. Try again, or run\n  {command}\nto see all of Maven's output")]
+    #[error(
+        "Maven could not provide {runtime}: {why}\nThe first start needs a connection to a Maven repository; later ones do not. Try again, or run\n  {command}\nto see all of Maven's output"
+    )]
     Provision {
         /// `Kafka` or `Flink`.
         runtime: &'static str,
@@ -116,7 +120,11 @@ impl StackError {
     pub fn is_setup(&self) -> bool {
         matches!(
             self,
-            Self::MissingPrerequisite { .. } | Self::PortTaken { .. } | Self::DataDir { .. } | Self::Locked { .. } | Self::Topic { .. }
+            Self::MissingPrerequisite { .. }
+                | Self::PortTaken { .. }
+                | Self::DataDir { .. }
+                | Self::Locked { .. }
+                | Self::Topic { .. }
         )
     }
 }

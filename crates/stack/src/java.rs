@@ -33,7 +33,9 @@ pub fn find_java() -> Result<Java> {
         Some((program, version)) => {
             format!("Java {MIN_JAVA} or newer is needed, but {} is Java {version}", program.display())
         }
-        None => format!("Java {MIN_JAVA} or newer is needed to run Kafka and Flink, and there is no `java` in JAVA_HOME or PATH"),
+        None => format!(
+            "Java {MIN_JAVA} or newer is needed to run Kafka and Flink, and there is no `java` in JAVA_HOME or PATH"
+        ),
     };
     Err(StackError::MissingPrerequisite { what, install: install_hint() })
 }
@@ -64,17 +66,22 @@ pub fn install_command(os_release: &str, macos: bool) -> &'static str {
         .collect::<Vec<_>>()
         .join(" ");
     match () {
-        () if ids.contains("fedora") || ids.contains("rhel") => "sudo dnf install java-21-openjdk-headless maven",
+        () if ids.contains("fedora") || ids.contains("rhel") => {
+            "sudo dnf install java-21-openjdk-headless maven"
+        }
         () if ids.contains("arch") => "sudo pacman -S --needed jre21-openjdk-headless maven",
         () if ids.contains("suse") => "sudo zypper install java-21-openjdk-headless maven",
-        () if ids.contains("debian") || ids.contains("ubuntu") => "sudo apt-get install default-jre-headless maven",
+        () if ids.contains("debian") || ids.contains("ubuntu") => {
+            "sudo apt-get install default-jre-headless maven"
+        }
         () => "(your package manager) a Java runtime, version 17 or newer, and Apache Maven",
     }
 }
 
 fn on_path(name: &str) -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let candidates: Vec<PathBuf> = env::split_paths(&path).map(|dir| dir.join(name)).filter(|p| p.is_file()).collect();
+    let candidates: Vec<PathBuf> =
+        env::split_paths(&path).map(|dir| dir.join(name)).filter(|p| p.is_file()).collect();
     candidates.into_iter()
 }
 

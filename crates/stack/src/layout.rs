@@ -28,9 +28,15 @@ impl Layout {
             return Err(fail("it is a file; choose a directory with --data-dir".into()));
         }
         let hint = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::PermissionDenied => fail("you may not write there; change its owner, or choose another with --data-dir".into()),
-            std::io::ErrorKind::ReadOnlyFilesystem => fail("it is on a read-only file system; choose another with --data-dir".into()),
-            std::io::ErrorKind::StorageFull => fail("the disk is full; free some space, or choose another with --data-dir".into()),
+            std::io::ErrorKind::PermissionDenied => {
+                fail("you may not write there; change its owner, or choose another with --data-dir".into())
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                fail("it is on a read-only file system; choose another with --data-dir".into())
+            }
+            std::io::ErrorKind::StorageFull => {
+                fail("the disk is full; free some space, or choose another with --data-dir".into())
+            }
             _ => fail(format!("{e}; choose another with --data-dir")),
         };
         fs::create_dir_all(root).map_err(hint)?;

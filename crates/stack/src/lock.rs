@@ -17,7 +17,13 @@ impl Lock {
     pub fn acquire(layout: &Layout) -> Result<Self> {
         let path = layout.lock_file();
         let io = || StackError::io(format!("cannot open {}", path.display()));
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io())?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io())?;
         if file.try_lock().is_err() {
             return Err(StackError::Locked { path: layout.root().to_owned(), holder: holder_in(&mut file) });
         }

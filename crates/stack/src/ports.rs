@@ -29,7 +29,9 @@ pub fn check(wanted: &[Wanted]) -> Result<()> {
 
 /// A port that is free now, for tests and for ports nobody needs to know.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).map_or(0, |address| address.port())
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map_or(0, |address| address.port())
 }
 
 /// The process that listens on `port`, as `name (process 123)`, where `/proc` shows it to us.
@@ -39,7 +41,8 @@ fn listener(port: u16) -> Option<String> {
         fs::read_to_string(table).ok()?.lines().skip(1).find_map(|line| {
             let columns: Vec<&str> = line.split_whitespace().collect();
             // state 0A is LISTEN
-            (columns.get(1)?.ends_with(&suffix) && *columns.get(3)? == "0A").then(|| columns.get(9).map(|c| (*c).to_owned()))?
+            (columns.get(1)?.ends_with(&suffix) && *columns.get(3)? == "0A")
+                .then(|| columns.get(9).map(|c| (*c).to_owned()))?
         })
     })?;
     let socket = format!("socket:[{inode}]");
@@ -49,7 +52,10 @@ fn listener(port: u16) -> Option<String> {
             continue;
         }
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { continue };
-        if descriptors.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.to_string_lossy() == socket)) {
+        if descriptors
+            .flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.to_string_lossy() == socket))
+        {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (process {pid})", name.trim()));
         }

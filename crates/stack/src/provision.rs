@@ -28,9 +28,11 @@ pub struct Runtime {
 }
 
 /// Apache Kafka.
-pub const KAFKA: Runtime = Runtime { name: "Kafka", pom: include_str!("../runtime/kafka/pom.xml"), expected: 95 };
+pub const KAFKA: Runtime =
+    Runtime { name: "Kafka", pom: include_str!("../runtime/kafka/pom.xml"), expected: 95 };
 /// Apache Flink with the SQL Gateway.
-pub const FLINK: Runtime = Runtime { name: "Flink", pom: include_str!("../runtime/flink/pom.xml"), expected: 57 };
+pub const FLINK: Runtime =
+    Runtime { name: "Flink", pom: include_str!("../runtime/flink/pom.xml"), expected: 57 };
 
 const ATTEMPTS: u32 = 3;
 
@@ -62,27 +64,45 @@ pub async fn provision(runtime: Runtime, dir: &Path, observer: &dyn Observer) ->
             }
             Err(error) => {
                 if attempt < ATTEMPTS {
-                    observer.on(Progress::Notice(format!("fetching {} failed, trying again ({attempt} of {ATTEMPTS})", runtime.name)));
+                    observer.on(Progress::Notice(format!(
+                        "fetching {} failed, trying again ({attempt} of {ATTEMPTS})",
+                        runtime.name
+                    )));
                     tokio::time::sleep(Duration::from_secs(u64::from(attempt))).await;
                 }
                 last = Some(error);
             }
         }
     }
-    Err(last.unwrap_or_else(|| StackError::Provision { runtime: runtime.name, why: "no attempt was made".into(), command: String::new() }))
+    Err(last.unwrap_or_else(|| StackError::Provision {
+        runtime: runtime.name,
+        why: "no attempt was made".into(),
+        command: String::new(),
+    }))
 }
 
 /// Whether `dir` holds everything a manifest of this very `pom.xml` lists.
 pub fn is_complete(runtime: Runtime, dir: &Path) -> bool {
-    let read = || -> Option<Manifest> { serde_json::from_slice(&fs::read(dir.join("manifest.json")).ok()?).ok() };
+    let read =
+        || -> Option<Manifest> { serde_json::from_slice(&fs::read(dir.join("manifest.json")).ok()?).ok() };
     read().is_some_and(|manifest| {
         manifest.pom == runtime.pom
             && !manifest.files.is_empty()
-            && manifest.files.iter().all(|(name, size)| fs::metadata(dir.join("lib").join(name)).is_ok_and(|m| m.len() == *size))
+            && manifest
+                .files
+                .iter()
+                .all(|(name, size)| fs::metadata(dir.join("lib").join(name)).is_ok_and(|m| m.len() == *size))
     })
 }
 
-async fn fetch(runtime: Runtime, maven: &Path, work: &Path, attempt: u32, step: &str, observer: &dyn Observer) -> Result<usize> {
+async fn fetch(
+    runtime: Runtime,
+    maven: &Path,
+    work: &Path,
+    attempt: u32,
+    step: &str,
+    observer: &dyn Observer,
+) -> Result<usize> {
     let io = |what: &str| StackError::io(format!("{what} {}", work.display()));
     let _ = fs::remove_dir_all(work);
     let lib = work.join("lib");
@@ -114,7 +134,11 @@ async fn fetch(runtime: Runtime, maven: &Path, work: &Path, attempt: u32, step: 
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stdout);
         let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("[ERROR]")).take(3).collect();
-        return Err(failed(if errors.is_empty() { format!("it ended with {}", output.status) } else { errors.join("\n") }));
+        return Err(failed(if errors.is_empty() {
+            format!("it ended with {}", output.status)
+        } else {
+            errors.join("\n")
+        }));
     }
     let mut files = Vec::new();
     for entry in fs::read_dir(&lib).map_err(io("cannot read"))? {
@@ -131,14 +155,16 @@ async fn fetch(runtime: Runtime, maven: &Path, work: &Path, attempt: u32, step: 
     }
     files.sort();
     let count = files.len();
-    let manifest = serde_json::to_vec_pretty(&Manifest { pom: runtime.pom.to_owned(), files }).unwrap_or_default();
+    let manifest =
+        serde_json::to_vec_pretty(&Manifest { pom: runtime.pom.to_owned(), files }).unwrap_or_default();
     fs::write(work.join("manifest.json"), manifest).map_err(io("cannot write into"))?;
     Ok(count)
 }
 
 fn replace(dir: &Path, work: &Path) -> Result<()> {
     if dir.exists() {
-        fs::remove_dir_all(dir).map_err(StackError::io(format!("cannot remove the old {}", dir.display())))?;
+        fs::remove_dir_all(dir)
+            .map_err(StackError::io(format!("cannot remove the old {}", dir.display())))?;
     }
     fs::rename(work, dir).map_err(StackError::io(format!("cannot create {}", dir.display())))
 }

@@ -85,7 +85,8 @@ impl Stack {
             Some(_) => None,
         };
         let log4j = runtime.join("log4j2.properties");
-        std::fs::write(&log4j, include_str!("../runtime/log4j2.properties")).map_err(StackError::io(format!("cannot write {}", log4j.display())))?;
+        std::fs::write(&log4j, include_str!("../runtime/log4j2.properties"))
+            .map_err(StackError::io(format!("cannot write {}", log4j.display())))?;
 
         let mut external = Vec::new();
         let started = Instant::now();
@@ -109,7 +110,12 @@ impl Stack {
                 flink.extend(specs.into_iter().map(start_component));
                 (cluster.rest_url(), cluster.gateway_url())
             }
-            _ => return Err(StackError::MissingPrerequisite { what: "Java is needed to run Flink".into(), install: java::install_hint() }),
+            _ => {
+                return Err(StackError::MissingPrerequisite {
+                    what: "Java is needed to run Flink".into(),
+                    install: java::install_hint(),
+                });
+            }
         };
         let (kafka, kafka_address) = match (&config.external_kafka, &kafka_lib, &java) {
             (Some(address), ..) => {
@@ -117,20 +123,49 @@ impl Stack {
                 (None, address.clone())
             }
             (None, Some(lib), Some(java)) => {
-                let node = Broker { port: config.kafka_port, controller_port: free_port(), retention_hours: config.retention_hours };
+                let node = Broker {
+                    port: config.kafka_port,
+                    controller_port: free_port(),
+                    retention_hours: config.retention_hours,
+                };
                 let spec = node.prepare(&layout, lib, java, &log4j)?;
                 let address = node.address();
                 (Some(start_component(spec)), address)
             }
-            _ => return Err(StackError::MissingPrerequisite { what: "Java is needed to run Kafka".into(), install: java::install_hint() }),
+            _ => {
+                return Err(StackError::MissingPrerequisite {
+                    what: "Java is needed to run Kafka".into(),
+                    install: java::install_hint(),
+                });
+            }
         };
         config.job.kafka.clone_from(&kafka_address);
 
         let rest = Rest::new(rest_url.clone());
-        let job = Arc::new(JobControl::new(rest.clone(), gateway_url.clone(), config.job.clone(), config.execution.clone(), layout.clone()));
-        let mut stack = Self { kafka, flink, external, kafka_address, rest, job, partitions: 0, task_heap_mib: config.task_heap_mib, layout, _lock: lock };
+        let job = Arc::new(JobControl::new(
+            rest.clone(),
+            gateway_url.clone(),
+            config.job.clone(),
+            config.execution.clone(),
+            layout.clone(),
+        ));
+        let mut stack = Self {
+            kafka,
+            flink,
+            external,
+            kafka_address,
+            rest,
+            job,
+            partitions: 0,
+            task_heap_mib: config.task_heap_mib,
+            layout,
+            _lock: lock,
+        };
 
-        let (partitions, ()) = tokio::try_join!(stack.kafka_ready(&config, started, &*observer), stack.flink_ready(&config, &gateway_url, started, &*observer))?;
+        let (partitions, ()) = tokio::try_join!(
+            stack.kafka_ready(&config, started, &*observer),
+            stack.flink_ready(&config, &gateway_url, started, &*observer)
+        )?;
         stack.partitions = partitions;
         if i64::from(config.execution.parallelism) > i64::from(partitions) {
             return Err(StackError::Topic {
@@ -151,7 +186,12 @@ impl Stack {
         Ok(stack)
     }
 
-    async fn kafka_ready(&self, config: &StackConfig, started: Instant, observer: &dyn Observer) -> Result<i32> {
+    async fn kafka_ready(
+        &self,
+        config: &StackConfig,
+        started: Instant,
+        observer: &dyn Observer,
+    ) -> Result<i32> {
         let step = "Kafka".to_owned();
         observer.on(Progress::Started(step.clone()));
         let patience = if self.kafka.is_some() { PATIENCE } else { Duration::from_secs(8) };
@@ -164,7 +204,13 @@ impl Stack {
         Ok(partitions)
     }
 
-    async fn flink_ready(&self, config: &StackConfig, gateway_url: &str, started: Instant, observer: &dyn Observer) -> Result<()> {
+    async fn flink_ready(
+        &self,
+        config: &StackConfig,
+        gateway_url: &str,
+        started: Instant,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let step = "Flink".to_owned();
         observer.on(Progress::Started(step.clone()));
         let patience = if self.flink.is_empty() { Duration::from_secs(8) } else { PATIENCE };
@@ -175,7 +221,11 @@ impl Stack {
                 return Err(error);
             }
             if !cluster {
-                cluster = self.rest.overview().await.is_ok_and(|o| o.taskmanagers > 0 && o.slots_total >= config.execution.parallelism);
+                cluster = self
+                    .rest
+                    .overview()
+                    .await
+                    .is_ok_and(|o| o.taskmanagers > 0 && o.slots_total >= config.execution.parallelism);
             }
             if !gateway_answers {
                 gateway_answers = gateway::answers(gateway_url).await;
@@ -185,7 +235,11 @@ impl Stack {
             }
             if Instant::now() > deadline {
                 let (what, address, why) = if cluster {
-                    ("Flink's SQL Gateway", gateway_url, "it does not answer; start it with `sql-gateway.sh start`, or name it with --flink-gateway")
+                    (
+                        "Flink's SQL Gateway",
+                        gateway_url,
+                        "it does not answer; start it with `sql-gateway.sh start`, or name it with --flink-gateway",
+                    )
                 } else {
                     ("Flink's JobManager", self.rest.url(), "it does not answer, or has no free task slot")
                 };
@@ -240,7 +294,8 @@ impl Stack {
 
     /// All components, ours and those of others.
     pub fn components(&self) -> Vec<Component> {
-        let mut all: Vec<Component> = self.kafka.iter().chain(&self.flink).map(Supervisor::component).collect();
+        let mut all: Vec<Component> =
+            self.kafka.iter().chain(&self.flink).map(Supervisor::component).collect();
         all.extend(self.external.iter().cloned());
         all
     }
@@ -306,11 +361,22 @@ fn start_component(spec: Spec) -> Supervisor {
 
 fn failed(supervisor: &Supervisor) -> Option<StackError> {
     let why = supervisor.failure()?;
-    Some(StackError::Component { component: supervisor.component().name, why, log: supervisor.log().to_owned() })
+    Some(StackError::Component {
+        component: supervisor.component().name,
+        why,
+        log: supervisor.log().to_owned(),
+    })
 }
 
 fn external_component(name: &str, address: &str) -> Component {
-    Component { name: name.into(), pid: None, state: State::External, restarts: 0, address: address.into(), log: None }
+    Component {
+        name: name.into(),
+        pid: None,
+        state: State::External,
+        restarts: 0,
+        address: address.into(),
+        log: None,
+    }
 }
 
 fn check_ports(config: &StackConfig) -> Result<()> {
@@ -319,8 +385,16 @@ fn check_ports(config: &StackConfig) -> Result<()> {
         wanted.push(Wanted { port: config.kafka_port, purpose: "Kafka", flag: "kafka-port" });
     }
     if config.external_flink.is_none() {
-        wanted.push(Wanted { port: config.flink_port, purpose: "Flink's REST interface", flag: "flink-port" });
-        wanted.push(Wanted { port: config.gateway_port, purpose: "Flink's SQL Gateway", flag: "gateway-port" });
+        wanted.push(Wanted {
+            port: config.flink_port,
+            purpose: "Flink's REST interface",
+            flag: "flink-port",
+        });
+        wanted.push(Wanted {
+            port: config.gateway_port,
+            purpose: "Flink's SQL Gateway",
+            flag: "gateway-port",
+        });
     }
     ports::check(&wanted)
 }

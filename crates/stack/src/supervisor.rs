@@ -96,11 +96,19 @@ struct Shared {
 impl Supervisor {
     /// Starts the process and its supervision.
     pub fn start(spec: Spec) -> Self {
-        let shared = Arc::new(Mutex::new(Shared { pid: None, state: State::Starting, restarts: 0, why: String::new() }));
+        let shared = Arc::new(Mutex::new(Shared {
+            pid: None,
+            state: State::Starting,
+            restarts: 0,
+            why: String::new(),
+        }));
         let (stop, stopped) = channel();
         let thread = {
             let (spec, shared) = (spec.clone(), Arc::clone(&shared));
-            std::thread::Builder::new().name(format!("supervise {}", spec.name)).spawn(move || supervise(&spec, &shared, &stopped)).ok()
+            std::thread::Builder::new()
+                .name(format!("supervise {}", spec.name))
+                .spawn(move || supervise(&spec, &shared, &stopped))
+                .ok()
         };
         Self { spec, shared, stop, thread }
     }
@@ -177,7 +185,9 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
                     }
                 }
             }
-            Err(error) => format!("cannot start {}: {error}", spec.command.first().map_or("", String::as_str)),
+            Err(error) => {
+                format!("cannot start {}: {error}", spec.command.first().map_or("", String::as_str))
+            }
         };
         tracing::warn!(component = spec.name, why, "component ended");
         deaths = if started.elapsed() > STABLE { 1 } else { deaths + 1 };
@@ -186,7 +196,8 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
             shared.pid = None;
             if deaths >= MAX_DEATHS {
                 shared.state = State::Failed;
-                shared.why = format!("{why}, {deaths} times in a row. Its last words:\n{}", tail(&spec.log, 12));
+                shared.why =
+                    format!("{why}, {deaths} times in a row. Its last words:\n{}", tail(&spec.log, 12));
                 return;
             }
             shared.state = State::Restarting;
@@ -241,7 +252,8 @@ fn end(child: &mut Child, patience: Duration) {
 #[allow(unsafe_code)] // pre_exec is unsafe: what runs in it must be async-signal-safe
 fn spawn(spec: &Spec) -> std::io::Result<Child> {
     let log = Arc::new(Mutex::new(RotatingLog::open(&spec.log)?));
-    let (program, arguments) = spec.command.split_first().ok_or_else(|| std::io::Error::other("empty command"))?;
+    let (program, arguments) =
+        spec.command.split_first().ok_or_else(|| std::io::Error::other("empty command"))?;
     let mut command = Command::new(program);
     command.args(arguments).envs(spec.environment.iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -293,7 +305,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let command = ["sh", "-c", script].map(String::from).to_vec();
         let log = dir.path().join("test.log");
-        (Supervisor::start(Spec { name: "test", address: String::new(), command, environment: vec![], log }), dir)
+        (
+            Supervisor::start(Spec {
+                name: "test",
+                address: String::new(),
+                command,
+                environment: vec![],
+                log,
+            }),
+            dir,
+        )
     }
 
     fn wait_until(what: &str, condition: impl Fn() -> bool) {
@@ -315,7 +336,8 @@ mod tests {
 
     #[test]
     fn stops_politely_or_not() {
-        let (mut supervisor, dir) = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+        let (mut supervisor, dir) =
+            shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
         wait_until("it never started", || tail(&dir.path().join("test.log"), 1) == "ready");
         supervisor.stop(Duration::from_secs(10));
         assert_eq!(supervisor.component().state, State::Stopped);

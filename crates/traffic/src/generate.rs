@@ -84,7 +84,10 @@ impl Generator {
         let mut produced = 0u64;
         'events: while let Some(mut timed) = traffic.next() {
             loop {
-                if shutdown.is_cancelled() || config.duration.is_some_and(|d| began.elapsed() >= d) || config.max_events.is_some_and(|max| produced >= max) {
+                if shutdown.is_cancelled()
+                    || config.duration.is_some_and(|d| began.elapsed() >= d)
+                    || config.max_events.is_some_and(|max| produced >= max)
+                {
                     break 'events;
                 }
                 while copies.peek().is_some_and(|copy| copy.0.at <= now()) {
@@ -130,7 +133,12 @@ impl Generator {
     }
 }
 
-async fn send(producer: &Producer, key: KeyStrategy, record: &Outgoing, value: &mut Vec<u8>) -> Result<(), ProducerError> {
+async fn send(
+    producer: &Producer,
+    key: KeyStrategy,
+    record: &Outgoing,
+    value: &mut Vec<u8>,
+) -> Result<(), ProducerError> {
     value.clear();
     match &record.raw {
         Some(raw) => value.extend_from_slice(raw),

@@ -73,13 +73,20 @@ pub async fn run(kafka: String, producer: Producer, site_id: String, shutdown: C
             () = tokio::time::sleep(CHECK) => {}
         }
         let at = now().0;
-        let quiet: Vec<i32> =
-            producer.active().iter().enumerate().filter(|(_, acknowledged)| at - **acknowledged >= SILENCE_MS).map(|(partition, _)| partition as i32).collect();
+        let quiet: Vec<i32> = producer
+            .active()
+            .iter()
+            .enumerate()
+            .filter(|(_, acknowledged)| at - **acknowledged >= SILENCE_MS)
+            .map(|(partition, _)| partition as i32)
+            .collect();
         if quiet.is_empty() {
             continue;
         }
         let asked = std::sync::Arc::clone(&consumer);
-        let Ok(Some(ends)) = tokio::task::spawn_blocking(move || end_offsets(&asked, &quiet)).await else { continue };
+        let Ok(Some(ends)) = tokio::task::spawn_blocking(move || end_offsets(&asked, &quiet)).await else {
+            continue;
+        };
         let at = now();
         for (partition, end) in ends {
             if silence.is_silent(partition, end, at.0) {
@@ -99,7 +106,13 @@ fn end_offsets(consumer: &BaseConsumer, partitions: &[i32]) -> Option<Vec<(i32, 
         asked.add_partition_offset(topic::EVENTS, *partition, Offset::End).ok()?;
     }
     let answer = consumer.offsets_for_times(asked, Duration::from_millis(1_000)).ok()?;
-    Some(answer.elements().iter().filter_map(|element| Some((element.partition(), element.offset().to_raw()?))).collect())
+    Some(
+        answer
+            .elements()
+            .iter()
+            .filter_map(|element| Some((element.partition(), element.offset().to_raw()?)))
+            .collect(),
+    )
 }
 
 #[cfg(test)]

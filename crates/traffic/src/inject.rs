@@ -119,8 +119,16 @@ mod tests {
     #[test]
     fn each_kind_is_what_it_says() {
         let start = Timestamp(1_795_583_043_000);
-        let traffic = Traffic::new(TrafficConfig { seed: 1, rate: 1000.0, start, sites: vec!["shop".into()], bots: 0.0, spikes: false });
-        let mut injector = Injector::new(Injections { late: 0.1, duplicate: 0.1, malformed: 0.1, future: 0.1 }, 1);
+        let traffic = Traffic::new(TrafficConfig {
+            seed: 1,
+            rate: 1000.0,
+            start,
+            sites: vec!["shop".into()],
+            bots: 0.0,
+            spikes: false,
+        });
+        let mut injector =
+            Injector::new(Injections { late: 0.1, duplicate: 0.1, malformed: 0.1, future: 0.1 }, 1);
         let mut counts = std::collections::HashMap::new();
         for timed in traffic.take(20_000) {
             let (record, copy) = injector.apply(timed);

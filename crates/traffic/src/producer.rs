@@ -204,7 +204,13 @@ impl Producer {
 
     /// Sends one value under a key; waits while the queue is full. `made_at_us` is the moment, in microseconds since the
     /// epoch, that the latency is measured from.
-    pub async fn send(&self, key: &str, value: &[u8], made_at_us: i64, truth: Option<&str>) -> Result<(), ProducerError> {
+    pub async fn send(
+        &self,
+        key: &str,
+        value: &[u8],
+        made_at_us: i64,
+        truth: Option<&str>,
+    ) -> Result<(), ProducerError> {
         let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false });
         let mut record = BaseRecord::with_opaque_to(topic::EVENTS, sent).key(key).payload(value);
         if let Some(truth) = truth {
@@ -233,7 +239,8 @@ impl Producer {
             return;
         }
         let sent = Box::new(Sent { measured_from_us: 0, heartbeat: true });
-        let record: BaseRecord<'_, str, [u8], Box<Sent>> = BaseRecord::with_opaque_to(topic::EVENTS, sent).partition(partition).payload(value);
+        let record: BaseRecord<'_, str, [u8], Box<Sent>> =
+            BaseRecord::with_opaque_to(topic::EVENTS, sent).partition(partition).payload(value);
         if self.inner.send(record).is_err() {
             flag.store(false, Ordering::Relaxed);
         }

@@ -14,8 +14,13 @@ use super::facts;
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let config = Config::from_settings(settings)?;
     if config.json {
-        let all: Map<String, serde_json::Value> =
-            settings.0.iter().map(|(key, setting)| ((*key).to_owned(), json!({ "value": setting.value, "source": setting.source }))).collect();
+        let all: Map<String, serde_json::Value> = settings
+            .0
+            .iter()
+            .map(|(key, setting)| {
+                ((*key).to_owned(), json!({ "value": setting.value, "source": setting.source }))
+            })
+            .collect();
         println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(ExitCode::SUCCESS);
     }

@@ -23,7 +23,10 @@ struct Check {
 pub fn run(config: &Config) -> Result<ExitCode> {
     let checks = checks(config);
     if config.json {
-        let list: Vec<_> = checks.iter().map(|c| json!({ "name": c.name, "ok": c.ok, "found": c.found, "fix": c.fix })).collect();
+        let list: Vec<_> = checks
+            .iter()
+            .map(|c| json!({ "name": c.name, "ok": c.ok, "found": c.found, "fix": c.fix }))
+            .collect();
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else {
         for check in &checks {
@@ -43,19 +46,36 @@ fn checks(config: &Config) -> Vec<Check> {
     let layout = Layout::new(&stack.data_dir);
     let mut checks = Vec::new();
     checks.push(match java::find_java() {
-        Ok(found) => Check { name: "Java", ok: true, found: format!("{} ({})", found.version, found.program.display()), fix: String::new() },
+        Ok(found) => Check {
+            name: "Java",
+            ok: true,
+            found: format!("{} ({})", found.version, found.program.display()),
+            fix: String::new(),
+        },
         Err(error) => problem("Java", &error.to_string()),
     });
-    let fetched = provision::is_complete(provision::KAFKA, &layout.runtime().join("kafka")) && provision::is_complete(provision::FLINK, &layout.runtime().join("flink"));
+    let fetched = provision::is_complete(provision::KAFKA, &layout.runtime().join("kafka"))
+        && provision::is_complete(provision::FLINK, &layout.runtime().join("flink"));
     checks.push(match java::find_maven() {
-        Ok(found) => Check { name: "Maven", ok: true, found: found.display().to_string(), fix: String::new() },
-        Err(_) if fetched => Check { name: "Maven", ok: true, found: "not there, and not needed: Kafka and Flink are fetched".into(), fix: String::new() },
+        Ok(found) => {
+            Check { name: "Maven", ok: true, found: found.display().to_string(), fix: String::new() }
+        }
+        Err(_) if fetched => Check {
+            name: "Maven",
+            ok: true,
+            found: "not there, and not needed: Kafka and Flink are fetched".into(),
+            fix: String::new(),
+        },
         Err(error) => problem("Maven", &error.to_string()),
     });
     checks.push(Check {
         name: "Kafka and Flink",
         ok: true,
-        found: if fetched { "fetched".into() } else { "not fetched yet; the first `up` does (about 250 MB)".into() },
+        found: if fetched {
+            "fetched".into()
+        } else {
+            "not fetched yet; the first `up` does (about 250 MB)".into()
+        },
         fix: String::new(),
     });
     let machine = memory::machine_mib();
@@ -70,11 +90,20 @@ fn checks(config: &Config) -> Vec<Check> {
     checks.push(Check {
         name: "Disk",
         ok: free.is_none_or(|bytes| bytes > 2 << 30),
-        found: format!("{} MB free for {}", free.map_or_else(|| "?".into(), |bytes| (bytes >> 20).to_string()), stack.data_dir.display()),
+        found: format!(
+            "{} MB free for {}",
+            free.map_or_else(|| "?".into(), |bytes| (bytes >> 20).to_string()),
+            stack.data_dir.display()
+        ),
         fix: "2 GB are needed: free some space, or choose another --data-dir".into(),
     });
     if Lock::holder(&layout).is_some() {
-        checks.push(Check { name: "Ports", ok: true, found: "in use by the running `up`".into(), fix: String::new() });
+        checks.push(Check {
+            name: "Ports",
+            ok: true,
+            found: "in use by the running `up`".into(),
+            fix: String::new(),
+        });
         return checks;
     }
     for (used, port, purpose, flag) in [
@@ -84,7 +113,12 @@ fn checks(config: &Config) -> Vec<Check> {
     ] {
         if used {
             checks.push(match ports::check(&[Wanted { port, purpose, flag }]) {
-                Ok(()) => Check { name: "Port", ok: true, found: format!("{port} for {purpose} is free"), fix: String::new() },
+                Ok(()) => Check {
+                    name: "Port",
+                    ok: true,
+                    found: format!("{port} for {purpose} is free"),
+                    fix: String::new(),
+                },
                 Err(error) => problem("Port", &error.to_string()),
             });
         }

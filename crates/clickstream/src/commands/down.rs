@@ -19,12 +19,17 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     };
     // SAFETY: a plain system call; the process holds the lock, so the id is that of a running `up`.
     if unsafe { libc::kill(pid, libc::SIGTERM) } != 0 {
-        bail!("process {pid} could not be stopped: {}; it may belong to another user", std::io::Error::last_os_error());
+        bail!(
+            "process {pid} could not be stopped: {}; it may belong to another user",
+            std::io::Error::last_os_error()
+        );
     }
     let deadline = Instant::now() + Duration::from_secs(30);
     while Lock::holder(&layout).is_some() {
         if Instant::now() > deadline {
-            bail!("process {pid} did not stop within 30 s; `kill -9 {pid}` ends it and everything it started");
+            bail!(
+                "process {pid} did not stop within 30 s; `kill -9 {pid}` ends it and everything it started"
+            );
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -15,7 +15,11 @@ use super::interrupted;
 
 /// Sends traffic until it is stopped.
 pub async fn run(config: Config) -> Result<ExitCode> {
-    let kafka = config.stack.external_kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{}", config.stack.kafka_port));
+    let kafka = config
+        .stack
+        .external_kafka
+        .clone()
+        .unwrap_or_else(|| format!("127.0.0.1:{}", config.stack.kafka_port));
     let steps = Steps::new(config.json);
     broker::wait_ready(&kafka, Duration::from_secs(5), || None).await?;
     let partitions = topics::ensure(&kafka, config.stack.topics, &steps).await?;
@@ -41,7 +45,10 @@ pub async fn run(config: Config) -> Result<ExitCode> {
                     serde_json::json!({ "type": "stats", "sent": counts.sent, "acknowledged": counts.acknowledged, "failed": counts.failed, "kafka_latency_p99_ms": latency.p99 })
                 );
             } else {
-                steps.line(&format!("{} sent, {} acknowledged, Kafka p99 {:.0} ms", counts.sent, counts.acknowledged, latency.p99));
+                steps.line(&format!(
+                    "{} sent, {} acknowledged, Kafka p99 {:.0} ms",
+                    counts.sent, counts.acknowledged, latency.p99
+                ));
             }
         }
     };

@@ -23,7 +23,12 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     match name {
         "completions" => {
             if let Some(shell) = matches.get_one::<clap_complete::Shell>("shell") {
-                clap_complete::generate(*shell, &mut crate::cli::command(), "clickstream", &mut std::io::stdout());
+                clap_complete::generate(
+                    *shell,
+                    &mut crate::cli::command(),
+                    "clickstream",
+                    &mut std::io::stdout(),
+                );
             }
             return Ok(ExitCode::SUCCESS);
         }

@@ -14,7 +14,11 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
     let layout = Layout::new(&config.stack.data_dir);
     let root = layout.root();
     if let Some(pid) = Lock::holder(&layout) {
-        return Err(ConfigError(format!("{} is in use by process {pid}: stop it first with `clickstream down`", root.display())).into());
+        return Err(ConfigError(format!(
+            "{} is in use by process {pid}: stop it first with `clickstream down`",
+            root.display()
+        ))
+        .into());
     }
     let ours = [layout.run(), layout.logs(), layout.flink(), layout.kafka(), layout.runtime()];
     if !ours.iter().any(|dir| dir.exists()) {
@@ -23,7 +27,10 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
     }
     if !yes {
         if !std::io::stdin().is_terminal() {
-            return Err(ConfigError("purge asks before it deletes, and there is no terminal to ask on: add --yes".into()).into());
+            return Err(ConfigError(
+                "purge asks before it deletes, and there is no terminal to ask on: add --yes".into(),
+            )
+            .into());
         }
         print!("Delete all events, results, checkpoints and runtimes in {}? [y/N] ", root.display());
         std::io::stdout().flush()?;

@@ -27,7 +27,10 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     let rows = state.components.iter().map(|component| {
         [
             component.name.clone(),
-            serde_json::to_value(component.state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default(),
+            serde_json::to_value(component.state)
+                .ok()
+                .and_then(|v| v.as_str().map(str::to_owned))
+                .unwrap_or_default(),
             component.pid.map_or_else(|| "–".into(), |pid| pid.to_string()),
             component.restarts.to_string(),
             component.address.clone(),

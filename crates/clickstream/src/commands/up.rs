@@ -45,7 +45,11 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     let stopping = Instant::now();
     stack.stop().await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
-    steps.line(&format!("{} stopped in {:.1} s; the next `up` goes on from here", style("✓").green(), stopping.elapsed().as_secs_f64()));
+    steps.line(&format!(
+        "{} stopped in {:.1} s; the next `up` goes on from here",
+        style("✓").green(),
+        stopping.elapsed().as_secs_f64()
+    ));
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
@@ -67,7 +71,11 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
         ["Results".to_owned(), format!("topics {}, …", topic::TOP_PAGES)],
         ["Data and logs".to_owned(), stack.layout().root().display().to_string()],
     ];
-    let traffic = if config.generate { format!("{} events/s of sample traffic", config.generator.rate) } else { "no sample traffic".into() };
+    let traffic = if config.generate {
+        format!("{} events/s of sample traffic", config.generator.rate)
+    } else {
+        "no sample traffic".into()
+    };
     let windows = config.stack.job.windows;
     let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     steps.line(&format!(
@@ -83,14 +91,21 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
     producer.warm_up(&site).await?;
-    let heartbeats = tokio::spawn(heartbeat::run(stack.kafka_address().to_owned(), producer.clone(), site.clone(), shutdown.clone()));
+    let heartbeats = tokio::spawn(heartbeat::run(
+        stack.kafka_address().to_owned(),
+        producer.clone(),
+        site.clone(),
+        shutdown.clone(),
+    ));
     let (rows, arrivals) = mpsc::channel(4096);
     let kafka = stack.kafka_address().to_owned();
     let following = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { results::follow(&kafka, rows, shutdown).await }
     });
-    let generator = config.generate.then(|| tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone())));
+    let generator = config.generate.then(|| {
+        tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
+    });
     let outcome = tokio::select! {
         outcome = show(config, stack, &producer, site, arrivals) => outcome,
         () = stack.watch() => Ok(()),
@@ -111,7 +126,13 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
 }
 
 /// Shows windows as they come and figures every second, until a component fails for good.
-async fn show(config: &Config, stack: &Stack, producer: &Producer, site: String, mut arrivals: mpsc::Receiver<results::Arrived>) -> Result<()> {
+async fn show(
+    config: &Config,
+    stack: &Stack,
+    producer: &Producer,
+    site: String,
+    mut arrivals: mpsc::Receiver<results::Arrived>,
+) -> Result<()> {
     let mut live = Live::new(config.json, site);
     let mut assembler = Assembler::default();
     let mut latencies = Latencies::default();
@@ -191,16 +212,26 @@ fn trouble(stack: &Stack, silent_for: Option<Duration>, producer: &Producer) -> 
         return format!("the Flink job is {}{why}", job.state.to_lowercase());
     }
     if producer.counts().failed > 0 {
-        return format!("{} events were not delivered: {}", producer.counts().failed, producer.last_error().unwrap_or_default());
+        return format!(
+            "{} events were not delivered: {}",
+            producer.counts().failed,
+            producer.last_error().unwrap_or_default()
+        );
     }
-    silent_for.map_or(String::new(), |time| format!("no results for {} s: is a partition without events and heartbeats, or is the job catching up?", time.as_secs()))
+    silent_for.map_or(String::new(), |time| {
+        format!(
+            "no results for {} s: is a partition without events and heartbeats, or is the job catching up?",
+            time.as_secs()
+        )
+    })
 }
 
 fn write_state(stack: &Stack, footer: &Footer) {
     let layout = stack.layout();
     let mut components = stack.components();
     components.push(RunState::ourselves(layout.log_of("clickstream")));
-    let well = components.iter().all(|c| matches!(c.state, State::Ready | State::External)) && footer.trouble.is_empty();
+    let well = components.iter().all(|c| matches!(c.state, State::Ready | State::External))
+        && footer.trouble.is_empty();
     let job = stack.job().status();
     RunState {
         engine: "flink".into(),

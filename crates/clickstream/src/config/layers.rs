@@ -27,7 +27,10 @@ const DEFAULT_FILE: &str = "clickstream.toml";
 
 impl Settings {
     /// Puts the layers together: defaults, then the file, then the environment, then the command line.
-    pub fn load(matches: &ArgMatches, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        matches: &ArgMatches,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut settings = Self::default();
         for key in KEYS {
             settings.set(key, key.default.to_owned(), "default".into());
@@ -43,7 +46,11 @@ impl Settings {
                 Some(key) => from_environment.push((key, value, name)),
                 None => {
                     let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
-                    return Err(unknown(&format!("environment variable {name}"), &name, known.iter().map(String::as_str)));
+                    return Err(unknown(
+                        &format!("environment variable {name}"),
+                        &name,
+                        known.iter().map(String::as_str),
+                    ));
                 }
             }
         }
@@ -56,7 +63,9 @@ impl Settings {
             settings.set(key, value, name);
         }
         for key in KEYS {
-            if matches.try_contains_id(key.name).unwrap_or(false) && matches.value_source(key.name) == Some(ValueSource::CommandLine) {
+            if matches.try_contains_id(key.name).unwrap_or(false)
+                && matches.value_source(key.name) == Some(ValueSource::CommandLine)
+            {
                 let value = match key.form {
                     Form::Value(_) => matches.get_one::<String>(key.name).cloned().unwrap_or_default(),
                     Form::Switch => "true".into(),
@@ -80,19 +89,31 @@ impl Settings {
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let fail = |why: String| ConfigError(format!("the configuration file {} cannot be used: {why}", path.display()));
+        let fail = |why: String| {
+            ConfigError(format!("the configuration file {} cannot be used: {why}", path.display()))
+        };
         let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(e.to_string().trim().to_owned()))?;
+        let table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| fail(e.to_string().trim().to_owned()))?;
         for (name, value) in table {
             let Some(key) = find(&name) else {
-                return Err(unknown(&format!("key `{name}` in {}", path.display()), &name, KEYS.iter().map(|key| key.name)));
+                return Err(unknown(
+                    &format!("key `{name}` in {}", path.display()),
+                    &name,
+                    KEYS.iter().map(|key| key.name),
+                ));
             };
             let value = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Float(number) => number.to_string(),
                 toml::Value::Boolean(truth) => truth.to_string(),
-                other => return Err(fail(format!("`{name}` is a {}, but a text, a number or true/false is needed", other.type_str()))),
+                other => {
+                    return Err(fail(format!(
+                        "`{name}` is a {}, but a text, a number or true/false is needed",
+                        other.type_str()
+                    )));
+                }
             };
             self.set(key, value, path.display().to_string());
         }
@@ -106,7 +127,10 @@ impl Settings {
 }
 
 fn unknown<'c>(what: &str, name: &str, known: impl Iterator<Item = &'c str>) -> ConfigError {
-    let hint = nearest(name, known).map_or_else(|| "`clickstream config` lists all keys".into(), |near| format!("did you mean `{near}`?"));
+    let hint = nearest(name, known).map_or_else(
+        || "`clickstream config` lists all keys".into(),
+        |near| format!("did you mean `{near}`?"),
+    );
     ConfigError(format!("unknown {what}: {hint}"))
 }
 
@@ -116,7 +140,8 @@ mod tests {
     use crate::cli;
 
     fn load(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        let matches = cli::command().try_get_matches_from([&["clickstream", "config"], arguments].concat()).unwrap();
+        let matches =
+            cli::command().try_get_matches_from([&["clickstream", "config"], arguments].concat()).unwrap();
         let (_, matches) = matches.subcommand().unwrap();
         Settings::load(matches, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
     }
@@ -127,7 +152,11 @@ mod tests {
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "rate = 100\nslide = \"5s\"\nwindow = \"1m\"\n").unwrap();
         let file = file.to_str().unwrap();
-        let settings = load(&["--config", file, "--rate", "300", "--no-generate"], &[("CLICKSTREAM_RATE", "200"), ("CLICKSTREAM_SLIDE", "2s"), ("HOME", "x")]).unwrap();
+        let settings = load(
+            &["--config", file, "--rate", "300", "--no-generate"],
+            &[("CLICKSTREAM_RATE", "200"), ("CLICKSTREAM_SLIDE", "2s"), ("HOME", "x")],
+        )
+        .unwrap();
         let of = |name: &str| (settings.get(name).value, settings.get(name).source);
         assert_eq!(of("rate"), ("300".into(), "--rate".into()));
         assert_eq!(of("slide"), ("2s".into(), "CLICKSTREAM_SLIDE".into()));

@@ -67,7 +67,11 @@ impl Config {
         }
         let kafka = read.text("kafka");
         if let Some(kafka) = &kafka {
-            if !kafka.split(',').all(|server| server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())) {
+            if !kafka.split(',').all(|server| {
+                server
+                    .rsplit_once(':')
+                    .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            }) {
                 return Err(read.wrong("kafka", "host:port is needed, as localhost:9092"));
             }
         }
@@ -79,14 +83,22 @@ impl Config {
         };
         let ports = [read.port("kafka_port")?, read.port("flink_port")?, read.port("gateway_port")?];
         if ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
-            return Err(ConfigError(format!("the ports of Kafka ({}), Flink ({}) and the SQL Gateway ({}) must differ", ports[0], ports[1], ports[2])));
+            return Err(ConfigError(format!(
+                "the ports of Kafka ({}), Flink ({}) and the SQL Gateway ({}) must differ",
+                ports[0], ports[1], ports[2]
+            )));
         }
         let retention = read.time("retention")?;
         if retention < window * 2 || retention.as_secs() < 3600 {
-            return Err(read.wrong("retention", "at least one hour and two windows are needed, or a restart could not count whole windows"));
+            return Err(read.wrong(
+                "retention",
+                "at least one hour and two windows are needed, or a restart could not count whole windows",
+            ));
         }
-        let max_disorder = read.time_within("max_disorder", Duration::from_millis(1), Duration::from_secs(60))?;
-        let checkpoint_interval = read.time_within("checkpoint_interval", Duration::from_secs(1), Duration::from_secs(20))?;
+        let max_disorder =
+            read.time_within("max_disorder", Duration::from_millis(1), Duration::from_secs(60))?;
+        let checkpoint_interval =
+            read.time_within("checkpoint_interval", Duration::from_secs(1), Duration::from_secs(20))?;
         let machine = memory::machine_mib();
         let task_heap_mib = match read.settings.get("taskmanager_heap").value.as_str() {
             "auto" => memory::task_heap(rate as u64, window.as_secs(), machine),
@@ -102,14 +114,33 @@ impl Config {
         if injections.late + injections.duplicate + injections.malformed + injections.future > 1.0 {
             return Err(ConfigError("the shares of late, duplicate, malformed and future events exceed 1 together: lower some --inject-…".into()));
         }
-        let sites: Vec<String> = read.settings.get("site").value.split(',').map(|site| site.trim().to_owned()).filter(|site| !site.is_empty()).collect();
-        if sites.is_empty() || sites.iter().any(|site| site.len() > 100 || site.chars().any(char::is_control)) {
+        let sites: Vec<String> = read
+            .settings
+            .get("site")
+            .value
+            .split(',')
+            .map(|site| site.trim().to_owned())
+            .filter(|site| !site.is_empty())
+            .collect();
+        if sites.is_empty() || sites.iter().any(|site| site.len() > 100 || site.chars().any(char::is_control))
+        {
             return Err(read.wrong("site", "a name, or several separated by commas, is needed"));
         }
         let duration = read.optional_time("duration")?;
-        let key = read.choice("key", &[("page", KeyStrategy::Page), ("product", KeyStrategy::Product), ("user", KeyStrategy::User), ("session", KeyStrategy::Session)])?;
+        let key = read.choice(
+            "key",
+            &[
+                ("page", KeyStrategy::Page),
+                ("product", KeyStrategy::Product),
+                ("user", KeyStrategy::User),
+                ("session", KeyStrategy::Session),
+            ],
+        )?;
         Ok(Self {
-            engine: read.choice("engine", &[("auto", Engine::Auto), ("flink", Engine::Flink), ("embedded", Engine::Embedded)])?,
+            engine: read.choice(
+                "engine",
+                &[("auto", Engine::Auto), ("flink", Engine::Flink), ("embedded", Engine::Embedded)],
+            )?,
             stack: StackConfig {
                 data_dir: read.text("data_dir").map_or_else(default_data_dir, PathBuf::from),
                 external_kafka: kafka,
@@ -118,16 +149,34 @@ impl Config {
                 flink_port: ports[1],
                 gateway_port: ports[2],
                 retention_hours: retention.as_secs().div_ceil(3600) as u32,
-                topics: TopicPlan { event_partitions: partitions, result_partitions: read.whole("result_partitions", 1, 1_000)? as i32 },
+                topics: TopicPlan {
+                    event_partitions: partitions,
+                    result_partitions: read.whole("result_partitions", 1, 1_000)? as i32,
+                },
                 task_heap_mib,
-                task_manager_options: read.settings.get("taskmanager_options").value.split_whitespace().map(str::to_owned).collect(),
+                task_manager_options: read
+                    .settings
+                    .get("taskmanager_options")
+                    .value
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect(),
                 job: JobParameters {
                     windows,
                     max_disorder_ms: millis(max_disorder),
-                    max_future_ms: millis(read.time_within("max_future", Duration::ZERO, Duration::from_secs(3_000))?),
-                    dedup_horizon_s: read.time_within("dedup_horizon", Duration::from_secs(1), Duration::from_secs(86_400))?.as_secs() as i64,
+                    max_future_ms: millis(read.time_within(
+                        "max_future",
+                        Duration::ZERO,
+                        Duration::from_secs(3_000),
+                    )?),
+                    dedup_horizon_s: read
+                        .time_within("dedup_horizon", Duration::from_secs(1), Duration::from_secs(86_400))?
+                        .as_secs() as i64,
                     kafka: String::new(),
-                    unique_users: read.choice("unique_users", &[("distance", UniqueUsers::Distance), ("textbook", UniqueUsers::Textbook)])?,
+                    unique_users: read.choice(
+                        "unique_users",
+                        &[("distance", UniqueUsers::Distance), ("textbook", UniqueUsers::Textbook)],
+                    )?,
                 },
                 execution: Execution { parallelism, checkpoint_interval },
             },
@@ -146,7 +195,18 @@ impl Config {
             auto_heap: read.settings.get("taskmanager_heap").value == "auto",
             duration,
             json: read.truth("json")?,
-            log_level: read.choice("log_level", &[("error", "error"), ("warn", "warn"), ("info", "info"), ("debug", "debug"), ("trace", "trace")])?.to_owned(),
+            log_level: read
+                .choice(
+                    "log_level",
+                    &[
+                        ("error", "error"),
+                        ("warn", "warn"),
+                        ("info", "info"),
+                        ("debug", "debug"),
+                        ("trace", "trace"),
+                    ],
+                )?
+                .to_owned(),
             log_json: read.choice("log_format", &[("json", true), ("text", false)])?,
         })
     }
@@ -170,7 +230,12 @@ struct Reader<'s> {
 impl Reader<'_> {
     fn wrong(&self, key: &str, why: &str) -> ConfigError {
         let setting = self.settings.get(key);
-        ConfigError(format!("{} is `{}` (from {}): {why}", key.replace('_', "-"), setting.value, setting.source))
+        ConfigError(format!(
+            "{} is `{}` (from {}): {why}",
+            key.replace('_', "-"),
+            setting.value,
+            setting.source
+        ))
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -208,7 +273,8 @@ impl Reader<'_> {
     }
 
     fn time(&self, key: &str) -> Result<Duration, ConfigError> {
-        humantime::parse_duration(&self.settings.get(key).value).map_err(|_| self.wrong(key, "a time is needed, as 100ms, 10s, 5m or 1h"))
+        humantime::parse_duration(&self.settings.get(key).value)
+            .map_err(|_| self.wrong(key, "a time is needed, as 100ms, 10s, 5m or 1h"))
     }
 
     fn optional_time(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
@@ -227,7 +293,9 @@ impl Reader<'_> {
     fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
         match self.text(key) {
             None => Ok(None),
-            Some(url) if url.starts_with("http://") && url.len() > 7 => Ok(Some(url.trim_end_matches('/').to_owned())),
+            Some(url) if url.starts_with("http://") && url.len() > 7 => {
+                Ok(Some(url.trim_end_matches('/').to_owned()))
+            }
             Some(_) => Err(self.wrong(key, "a URL is needed, as http://localhost:8081")),
         }
     }

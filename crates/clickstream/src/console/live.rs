@@ -164,7 +164,10 @@ mod tests {
             bad: 5,
             trouble: String::new(),
         };
-        assert_eq!(footer.draw(120), "999 events/s · results after 210 ms (p95 260) · Kafka p99 7 ms · lag 12 · late 1 234 · bad 5");
+        assert_eq!(
+            footer.draw(120),
+            "999 events/s · results after 210 ms (p95 260) · Kafka p99 7 ms · lag 12 · late 1 234 · bad 5"
+        );
         assert!(footer.draw(60).chars().count() <= 60);
         assert!(Footer::default().draw(80).contains("waiting for the first window"));
     }

@@ -47,7 +47,10 @@ impl Steps {
 
     fn json(kind: &str, step: &str, message: &str, took: Option<Duration>) {
         let took = took.map(|took| took.as_millis() as u64);
-        println!("{}", serde_json::json!({ "type": kind, "step": step, "message": message, "took_ms": took }));
+        println!(
+            "{}",
+            serde_json::json!({ "type": kind, "step": step, "message": message, "took_ms": took })
+        );
     }
 }
 
@@ -72,7 +75,9 @@ impl Observer for Steps {
                 if let Some(bar) = bars.get(&step) {
                     if total > 0 && bar.length() != Some(total) {
                         bar.set_length(total);
-                        if let Ok(look) = ProgressStyle::with_template("{spinner:.cyan} {msg} {bar:24.cyan/dim} {pos}/{len}") {
+                        if let Ok(look) = ProgressStyle::with_template(
+                            "{spinner:.cyan} {msg} {bar:24.cyan/dim} {pos}/{len}",
+                        ) {
                             bar.set_style(look.progress_chars("━━─"));
                         }
                     }
@@ -83,7 +88,8 @@ impl Observer for Steps {
                 if let Some(bar) = bars.remove(&step) {
                     bar.finish_and_clear();
                 }
-                let _ = all.println(format!("{} {message} {}", style("✓").green(), style(seconds(took)).dim()));
+                let _ =
+                    all.println(format!("{} {message} {}", style("✓").green(), style(seconds(took)).dim()));
             }
             (Mode::Terminal(all), Progress::Notice(text)) => {
                 let _ = all.println(format!("{} {text}", style("!").yellow()));
@@ -93,7 +99,9 @@ impl Observer for Steps {
             (Mode::Plain, Progress::Started(step)) if step.contains("Maven") => eprintln!("… {step}"),
             (Mode::Plain, _) => {}
             (Mode::Json, Progress::Started(step)) => Self::json("step_started", &step, "", None),
-            (Mode::Json, Progress::Done { step, message, took }) => Self::json("step_done", &step, &message, Some(took)),
+            (Mode::Json, Progress::Done { step, message, took }) => {
+                Self::json("step_done", &step, &message, Some(took))
+            }
             (Mode::Json, Progress::Notice(text)) => Self::json("notice", "", &text, None),
             (Mode::Json, Progress::Advanced { .. }) => {}
         }

@@ -27,7 +27,8 @@ impl WindowView {
             site.window_end.clock()
         );
         text.push('\n');
-        let conversion = site.conversion_rate.map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0));
+        let conversion =
+            site.conversion_rate.map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0));
         let mut facts = vec![
             format!("{} events", thousands(site.event_count)),
             format!("{} users", thousands(site.unique_users)),
@@ -55,7 +56,13 @@ impl WindowView {
         if bar_width > 0 {
             header.push("");
         }
-        table.set_header(header.into_iter().map(|name| paint(name.to_owned()).dim().to_string()).map(Cell::new).collect::<Vec<_>>());
+        table.set_header(
+            header
+                .into_iter()
+                .map(|name| paint(name.to_owned()).dim().to_string())
+                .map(Cell::new)
+                .collect::<Vec<_>>(),
+        );
         let most = window.top.iter().map(|row| row.view_count).max().unwrap_or(1).max(1);
         for row in &window.top {
             let mut cells = vec![
@@ -63,11 +70,16 @@ impl WindowView {
                 Cell::new(shorten(&row.page_url, page_width)),
                 Cell::new(thousands(row.view_count)),
                 Cell::new(thousands(row.unique_users)),
-                Cell::new(row.click_through_rate.map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0))),
+                Cell::new(
+                    row.click_through_rate
+                        .map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0)),
+                ),
                 Cell::new(self.change(row, paint)),
             ];
             if bar_width > 0 {
-                cells.push(Cell::new(paint(bar(row.view_count as f64 / most as f64, bar_width)).cyan().to_string()));
+                cells.push(Cell::new(
+                    paint(bar(row.view_count as f64 / most as f64, bar_width)).cyan().to_string(),
+                ));
             }
             table.add_row(cells);
         }
@@ -85,7 +97,11 @@ impl WindowView {
     /// Places won or lost since the previous window, and the change of views.
     fn change(&self, row: &TopPage, paint: &dyn Fn(String) -> StyledObject<String>) -> String {
         let Some((rank, views)) = self.previous.get(&row.page_url) else {
-            return if self.previous.is_empty() { String::new() } else { paint("new".into()).cyan().to_string() };
+            return if self.previous.is_empty() {
+                String::new()
+            } else {
+                paint("new".into()).cyan().to_string()
+            };
         };
         let views = row.view_count as i64 - *views as i64;
         match row.rank.cmp(rank) {
@@ -97,7 +113,8 @@ impl WindowView {
 
     /// Remembers a window as the previous one.
     pub fn remember(&mut self, window: &Window) {
-        self.previous = window.top.iter().map(|row| (row.page_url.clone(), (row.rank, row.view_count))).collect();
+        self.previous =
+            window.top.iter().map(|row| (row.page_url.clone(), (row.rank, row.view_count))).collect();
     }
 }
 
@@ -171,7 +188,15 @@ mod tests {
             unique_users: view_count / 2,
             click_through_rate: if rank == 2 { None } else { Some(0.25) },
         };
-        Window { site, top: vec![page(1, "/", 1_200), page(2, "/a/very/long/path/that/does/not/fit/anywhere/at/all\u{7}", 900), page(3, "/x", 30)], latency_ms: 210 }
+        Window {
+            site,
+            top: vec![
+                page(1, "/", 1_200),
+                page(2, "/a/very/long/path/that/does/not/fit/anywhere/at/all\u{7}", 900),
+                page(3, "/x", 30),
+            ],
+            latency_ms: 210,
+        }
     }
 
     #[test]
@@ -186,7 +211,13 @@ mod tests {
             let text = view.draw(&window(), width, false);
             assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= width.max(58)), "{width}\n{text}");
-            assert!(text.contains("05:04:00 – 05:09:00 UTC") && text.contains("▲1") && text.contains("▼1") && text.contains("new"), "{text}");
+            assert!(
+                text.contains("05:04:00 – 05:09:00 UTC")
+                    && text.contains("▲1")
+                    && text.contains("▼1")
+                    && text.contains("new"),
+                "{text}"
+            );
         }
         let wide = view.draw(&window(), 120, false);
         assert!(wide.contains("2.1 % buy · 12 345.50 revenue") && wide.contains('█'), "{wide}");

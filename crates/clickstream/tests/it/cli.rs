@@ -7,7 +7,8 @@ use crate::harness::{binary, text};
 
 fn refused(arguments: &[&str], words: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
-    let output = binary().args(arguments).env("CLICKSTREAM_DATA_DIR", dir.path().join("data")).output().unwrap();
+    let output =
+        binary().args(arguments).env("CLICKSTREAM_DATA_DIR", dir.path().join("data")).output().unwrap();
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
     for word in words {
@@ -69,7 +70,13 @@ fn a_data_directory_that_cannot_be_used_is_explained() {
 #[test]
 fn without_java_the_install_command_is_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let output = binary().args(["up", "--engine", "flink", "--data-dir"]).arg(dir.path()).env("PATH", dir.path()).env_remove("JAVA_HOME").output().unwrap();
+    let output = binary()
+        .args(["up", "--engine", "flink", "--data-dir"])
+        .arg(dir.path())
+        .env("PATH", dir.path())
+        .env_remove("JAVA_HOME")
+        .output()
+        .unwrap();
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("Java 17") && said.contains("Install both with"), "{said}");
@@ -77,7 +84,13 @@ fn without_java_the_install_command_is_shown() {
     let old = dir.path().join("java");
     std::fs::write(&old, "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n").unwrap();
     std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let output = binary().args(["up", "--data-dir"]).arg(dir.path()).env("PATH", dir.path()).env_remove("JAVA_HOME").output().unwrap();
+    let output = binary()
+        .args(["up", "--data-dir"])
+        .arg(dir.path())
+        .env("PATH", dir.path())
+        .env_remove("JAVA_HOME")
+        .output()
+        .unwrap();
     assert!(text(&output).contains("is Java 11"), "{}", text(&output));
     assert_eq!(output.status.code(), Some(2));
 }
@@ -85,7 +98,10 @@ fn without_java_the_install_command_is_shown() {
 #[test]
 fn kafka_that_is_not_there_is_reported() {
     let port = clickstream_stack::ports::free_port().to_string();
-    let output = binary().args(["generate", "--kafka", &format!("127.0.0.1:{port}"), "--duration", "1s"]).output().unwrap();
+    let output = binary()
+        .args(["generate", "--kafka", &format!("127.0.0.1:{port}"), "--duration", "1s"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("is a broker running there?"), "{}", text(&output));
 }
@@ -93,7 +109,15 @@ fn kafka_that_is_not_there_is_reported() {
 #[test]
 fn purge_asks_and_deletes_only_what_is_ours() {
     let dir = tempfile::tempdir().unwrap();
-    let purge = |more: &[&str]| binary().args(["purge", "--data-dir"]).arg(dir.path()).args(more).stdin(std::process::Stdio::null()).output().unwrap();
+    let purge = |more: &[&str]| {
+        binary()
+            .args(["purge", "--data-dir"])
+            .arg(dir.path())
+            .args(more)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
     assert!(text(&purge(&[])).contains("nothing to delete"));
     std::fs::create_dir_all(dir.path().join("kafka/data")).unwrap();
     std::fs::write(dir.path().join("mine.txt"), "").unwrap();
@@ -128,5 +152,8 @@ fn config_shows_sources_and_piped_output_is_plain() {
     let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(all["window"]["value"], "5m");
     let help = text(&binary().args(["up", "--help"]).output().unwrap());
-    assert!(help.contains("Examples:") && help.contains("--max-disorder") && !help.contains('\u{1b}'), "{help}");
+    assert!(
+        help.contains("Examples:") && help.contains("--max-disorder") && !help.contains('\u{1b}'),
+        "{help}"
+    );
 }

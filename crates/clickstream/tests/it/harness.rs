@@ -64,7 +64,14 @@ impl World {
             link_tree(&shared_runtime(), &dir.path().join("runtime"));
         }
         let port = clickstream_stack::ports::free_port;
-        Self { dir, kafka_port: port(), flink_port: port(), gateway_port: port(), up: None, options: options.iter().map(|o| (*o).to_owned()).collect() }
+        Self {
+            dir,
+            kafka_port: port(),
+            flink_port: port(),
+            gateway_port: port(),
+            up: None,
+            options: options.iter().map(|o| (*o).to_owned()).collect(),
+        }
     }
 
     pub fn kafka(&self) -> String {
@@ -77,11 +84,22 @@ impl World {
 
     /// Starts `up` with the world's options and some more.
     pub fn up(&mut self, more: &[&str]) {
-        let out = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("up.out")).unwrap();
+        let out = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("up.out"))
+            .unwrap();
         let child = binary()
             .args(["up", "--json", "--data-dir"])
             .arg(self.dir.path())
-            .args(["--kafka-port", &self.kafka_port.to_string(), "--flink-port", &self.flink_port.to_string(), "--gateway-port", &self.gateway_port.to_string()])
+            .args([
+                "--kafka-port",
+                &self.kafka_port.to_string(),
+                "--flink-port",
+                &self.flink_port.to_string(),
+                "--gateway-port",
+                &self.gateway_port.to_string(),
+            ])
             .args(&self.options)
             .args(more)
             .stdin(Stdio::null())
@@ -156,7 +174,12 @@ impl World {
 
     /// Runs `generate` to its end.
     pub fn generate(&self, options: &[&str]) {
-        let output = binary().args(["generate", "--kafka", &self.kafka(), "--data-dir"]).arg(self.dir.path()).args(options).output().unwrap();
+        let output = binary()
+            .args(["generate", "--kafka", &self.kafka(), "--data-dir"])
+            .arg(self.dir.path())
+            .args(options)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 

@@ -20,7 +20,11 @@ fn wait_for_results(world: &World, what: &str, began: Instant) {
     let now = clickstream_event::Timestamp::now().to_string();
     until(what, Duration::from_secs(120), || {
         // while Kafka is away there is nothing to be read
-        let reachable = std::net::TcpStream::connect(world.kafka()).is_ok() && world.status()["components"].as_array()?.iter().any(|c| c["name"] == "kafka" && c["state"] == "ready");
+        let reachable = std::net::TcpStream::connect(world.kafka()).is_ok()
+            && world.status()["components"]
+                .as_array()?
+                .iter()
+                .any(|c| c["name"] == "kafka" && c["state"] == "ready");
         (reachable && newest_window(world)? > now).then_some(())
     });
     println!("results again {:.1} s after {what}", began.elapsed().as_secs_f64());
@@ -28,8 +32,28 @@ fn wait_for_results(world: &World, what: &str, began: Instant) {
 
 #[test]
 fn rows_equal_a_recount_after_killing_everything() {
-    let options = ["--window", "8s", "--slide", "2s", "--taskmanager-heap", "400", "--checkpoint-interval", "3s", "--rate", "300"];
-    let spoilt = ["--inject-late", "0.02", "--inject-duplicate", "0.03", "--inject-malformed", "0.02", "--inject-future", "0.01"];
+    let options = [
+        "--window",
+        "8s",
+        "--slide",
+        "2s",
+        "--taskmanager-heap",
+        "400",
+        "--checkpoint-interval",
+        "3s",
+        "--rate",
+        "300",
+    ];
+    let spoilt = [
+        "--inject-late",
+        "0.02",
+        "--inject-duplicate",
+        "0.03",
+        "--inject-malformed",
+        "0.02",
+        "--inject-future",
+        "0.01",
+    ];
     let mut world = World::new(&options);
     world.up(&spoilt);
     wait_for_results(&world, "the start", Instant::now());
@@ -42,14 +66,17 @@ fn rows_equal_a_recount_after_killing_everything() {
             let again = world.pid(component).is_some_and(|again| again != pid);
             // a new JobManager knows nothing of the job: it must be submitted anew
             let resubmitted = component != "jobmanager" || status["job"]["id"] != job;
-            (again && resubmitted && status["state"] == "running" && status["job"]["state"] == "RUNNING").then_some(())
+            (again && resubmitted && status["state"] == "running" && status["job"]["state"] == "RUNNING")
+                .then_some(())
         });
         wait_for_results(&world, &format!("kill -9 of the {component}"), killed);
     }
     // ourselves: nothing may be left behind, and the next `up` goes on
     let children: Vec<i32> = world.pids();
     world.kill("clickstream");
-    until("no process is left", Duration::from_secs(10), || children.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    until("no process is left", Duration::from_secs(10), || {
+        children.iter().all(|pid| !is_alive(*pid)).then_some(())
+    });
     world.up(&["--no-generate"]);
     let expected = check(&world, 8_000, 2_000);
     assert!(expected.balance[1] > 5_000, "{:?}", expected.balance);

@@ -11,8 +11,16 @@ use crate::harness::World;
 use crate::recount::{check, rows_of};
 
 const SHORT: [&str; 6] = ["--window", "8s", "--slide", "2s", "--taskmanager-heap", "400"];
-const SPOILT: [&str; 8] =
-    ["--inject-late", "0.02", "--inject-duplicate", "0.03", "--inject-malformed", "0.02", "--inject-future", "0.01"];
+const SPOILT: [&str; 8] = [
+    "--inject-late",
+    "0.02",
+    "--inject-duplicate",
+    "0.03",
+    "--inject-malformed",
+    "0.02",
+    "--inject-future",
+    "0.01",
+];
 
 /// One world, one story: sample traffic with everything injected, a stop, a restart, a foreign producer, another window.
 #[test]
@@ -23,7 +31,11 @@ fn rows_equal_a_recount() {
     world.generate(&traffic);
     let expected = check(&world, 8_000, 2_000);
     let [heartbeats, counted, duplicates, dead] = expected.balance;
-    assert!(heartbeats > 10 && counted > 4_000 && duplicates > 50 && dead > 150 && expected.late > 30, "{:?}", expected.balance);
+    assert!(
+        heartbeats > 10 && counted > 4_000 && duplicates > 50 && dead > 150 && expected.late > 30,
+        "{:?}",
+        expected.balance
+    );
 
     // a stop and a start later the job goes on, and no row has changed
     let before = rows_of(&world, topic::PAGE_METRICS);
@@ -95,7 +107,11 @@ fn textbook_form_and_changed_window() {
         let at = |field: &str| clickstream_event::Timestamp::parse(row[field].as_str().unwrap()).unwrap().0;
         at("window_end") - at("window_start") == 6_000
     };
-    let last = expected.rows[topic::SITE_METRICS].values().map(|row| row["window_end"].as_str().unwrap().to_owned()).max().unwrap();
+    let last = expected.rows[topic::SITE_METRICS]
+        .values()
+        .map(|row| row["window_end"].as_str().unwrap().to_owned())
+        .max()
+        .unwrap();
     let rows = crate::harness::until("the last of them", Duration::from_secs(60), || {
         let rows = shaped_rows(&world, &is_new);
         rows.iter().any(|row| row["window_end"] == last.as_str()).then_some(rows)
@@ -114,5 +130,9 @@ fn textbook_form_and_changed_window() {
 
 fn shaped_rows(world: &World, shape: &dyn Fn(&serde_json::Value) -> bool) -> Vec<serde_json::Value> {
     let records = world.read(topic::SITE_METRICS);
-    records.into_iter().map(|r| serde_json::from_slice(&r.value.unwrap()).unwrap()).filter(|row| shape(row)).collect()
+    records
+        .into_iter()
+        .map(|r| serde_json::from_slice(&r.value.unwrap()).unwrap())
+        .filter(|row| shape(row))
+        .collect()
 }

@@ -42,15 +42,25 @@ struct Event {
 fn classify<'r>(record: &'r Record) -> Result<Decoded<'r>, Reason> {
     let Some(value) = &record.value else { return Err(Reason::NotJson) };
     let decoded = decode(value, Timestamp(record.arrival), Rules::default());
-    let object = std::str::from_utf8(value).ok().and_then(|text| serde_json::from_str::<serde_json::Map<String, Value>>(text).ok());
+    let object = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| serde_json::from_str::<serde_json::Map<String, Value>>(text).ok());
     match (&decoded, object) {
         (Ok(_), None) => panic!("decoded what is no object: {record:?}"),
         (Ok(Decoded::Event(event, ts)), Some(object)) => {
-            assert_eq!(object["user_id"].as_str().map(str::to_owned).unwrap_or_else(|| object["user_id"].to_string()), event.user_id);
+            assert_eq!(
+                object["user_id"]
+                    .as_str()
+                    .map(str::to_owned)
+                    .unwrap_or_else(|| object["user_id"].to_string()),
+                event.user_id
+            );
             assert_eq!(object["event_type"], event.event_type.name());
             assert!(ts.0 <= record.arrival && event.timestamp.0 <= record.arrival + 10_000);
         }
-        (Err(rejection), None) => assert!(matches!(rejection.reason, Reason::NotJson | Reason::TooLong), "{rejection}"),
+        (Err(rejection), None) => {
+            assert!(matches!(rejection.reason, Reason::NotJson | Reason::TooLong), "{rejection}")
+        }
         _ => {}
     }
     decoded.map_err(|rejection| rejection.reason)
@@ -107,11 +117,13 @@ pub fn recount(mut log: Vec<Record>, window_ms: i64, slide_ms: i64) -> Expected 
     let mut windows: BTreeMap<(&str, i64), Vec<&Event>> = BTreeMap::new();
     for event in &events {
         let first = (event.ts.div_euclid(slide_ms) + 1) * slide_ms;
-        for end in (0..window_ms / slide_ms).map(|n| first + n * slide_ms).filter(|end| end - 1 <= watermark) {
+        for end in (0..window_ms / slide_ms).map(|n| first + n * slide_ms).filter(|end| end - 1 <= watermark)
+        {
             windows.entry((&event.site, end)).or_default().push(event);
         }
     }
-    let mut rows: HashMap<&'static str, BTreeMap<String, Value>> = topic::RESULTS.into_iter().map(|name| (name, BTreeMap::new())).collect();
+    let mut rows: HashMap<&'static str, BTreeMap<String, Value>> =
+        topic::RESULTS.into_iter().map(|name| (name, BTreeMap::new())).collect();
     for ((site, end), events) in windows {
         let time = |ms: i64| Timestamp(ms).to_string();
         let base = json!({ "site_id": site, "window_start": time(end - window_ms), "window_end": time(end) });
@@ -123,7 +135,9 @@ pub fn recount(mut log: Vec<Record>, window_ms: i64, slide_ms: i64) -> Expected 
                 products.entry(product).or_default().push(event);
             }
         }
-        let mut put = |name: &'static str, key: String, row: Value| assert!(rows.get_mut(name).unwrap().insert(key, row).is_none());
+        let mut put = |name: &'static str, key: String, row: Value| {
+            assert!(rows.get_mut(name).unwrap().insert(key, row).is_none())
+        };
         let mut ranking = Vec::new();
         for (page, events) in &pages {
             let row = merged(&base, &[counts(events), json!({ "page_url": page })]);
@@ -133,20 +147,36 @@ pub fn recount(mut log: Vec<Record>, window_ms: i64, slide_ms: i64) -> Expected 
             put(topic::PAGE_METRICS, format!("{site} {end} {page}"), row);
         }
         for (product, events) in &products {
-            put(topic::PRODUCT_METRICS, format!("{site} {end} {product}"), merged(&base, &[counts(events), json!({ "product_id": product })]));
+            put(
+                topic::PRODUCT_METRICS,
+                format!("{site} {end} {product}"),
+                merged(&base, &[counts(events), json!({ "product_id": product })]),
+            );
         }
-        ranking.sort_by_key(|row| (std::cmp::Reverse(row["view_count"].as_u64()), row["page_url"].as_str().unwrap().to_owned()));
+        ranking.sort_by_key(|row| {
+            (std::cmp::Reverse(row["view_count"].as_u64()), row["page_url"].as_str().unwrap().to_owned())
+        });
         for (n, row) in ranking.iter().take(10).enumerate() {
-            let top = merged(&base, &[json!({ "rank": n + 1, "page_url": row["page_url"], "view_count": row["view_count"],
-                "unique_users": row["unique_users"], "click_through_rate": row["click_through_rate"] })]);
+            let top = merged(
+                &base,
+                &[json!({ "rank": n + 1, "page_url": row["page_url"], "view_count": row["view_count"],
+                "unique_users": row["unique_users"], "click_through_rate": row["click_through_rate"] })],
+            );
             put(topic::TOP_PAGES, format!("{site} {end} {}", n + 1), top);
         }
         let users: BTreeSet<&str> = events.iter().map(|e| e.user.as_str()).collect();
-        let buyers: BTreeSet<&str> = events.iter().filter(|e| e.kind == "purchase").map(|e| e.user.as_str()).collect();
+        let buyers: BTreeSet<&str> =
+            events.iter().filter(|e| e.kind == "purchase").map(|e| e.user.as_str()).collect();
         let sessions: BTreeSet<&str> = events.iter().map(|e| e.session.as_str()).collect();
         let revenue: f64 = events.iter().filter(|e| e.kind == "purchase").map(|e| e.value).sum();
-        let site_row = merged(&base, &[counts(&events), json!({ "event_count": events.len(), "active_sessions": sessions.len(),
-            "conversion_rate": buyers.len() as f64 / users.len() as f64, "revenue": revenue })]);
+        let site_row = merged(
+            &base,
+            &[
+                counts(&events),
+                json!({ "event_count": events.len(), "active_sessions": sessions.len(),
+            "conversion_rate": buyers.len() as f64 / users.len() as f64, "revenue": revenue }),
+            ],
+        );
         put(topic::SITE_METRICS, format!("{site} {end}"), site_row);
     }
     Expected { rows, letters, balance, late, last_end, watermark }
@@ -182,7 +212,9 @@ fn key_of(name: &str, row: &Value) -> String {
 fn same(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
         (Value::Number(a), Value::Number(b)) => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-9,
-        (Value::Object(a), Value::Object(b)) => a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w))),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w)))
+        }
         (a, b) => a == b,
     }
 }
@@ -209,8 +241,12 @@ pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
     let expected = crate::harness::until("the last window is written", patience, || {
         let expected = recount(world.read(topic::EVENTS), window_ms, slide_ms);
         let complete = expected.watermark >= expected.last_end - 1;
-        let newest = expected.rows[topic::SITE_METRICS].values().map(|row| row["window_end"].as_str().unwrap().to_owned()).max()?;
-        let written = rows_of(world, topic::SITE_METRICS).values().any(|row| row["window_end"] == newest.as_str());
+        let newest = expected.rows[topic::SITE_METRICS]
+            .values()
+            .map(|row| row["window_end"].as_str().unwrap().to_owned())
+            .max()?;
+        let written =
+            rows_of(world, topic::SITE_METRICS).values().any(|row| row["window_end"] == newest.as_str());
         (complete && written).then_some(expected)
     });
     let mut problems = Vec::new();
@@ -223,7 +259,9 @@ pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
         for (key, row) in &expected.rows[name] {
             match found.get(key) {
                 None => problems.push(format!("{name}: missing {row}")),
-                Some(found) if !same(row, found) => problems.push(format!("{name}: expected {row}\n  found {found}")),
+                Some(found) if !same(row, found) => {
+                    problems.push(format!("{name}: expected {row}\n  found {found}"))
+                }
                 Some(_) => {}
             }
         }
@@ -237,19 +275,28 @@ pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
         .into_iter()
         .map(|record| {
             let letter: Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
-            let place = (letter["source_partition"].as_i64().unwrap() as i32, letter["source_offset"].as_i64().unwrap());
+            let place = (
+                letter["source_partition"].as_i64().unwrap() as i32,
+                letter["source_offset"].as_i64().unwrap(),
+            );
             (place, letter["reason"].as_str().unwrap().to_owned())
         })
         .collect();
     for (place, reason) in &expected.letters {
         if letters.get(place).map(String::as_str) != Some(*reason) {
-            problems.push(format!("dead letter of {place:?}: expected {reason}, found {:?}", letters.get(place)));
+            problems
+                .push(format!("dead letter of {place:?}: expected {reason}, found {:?}", letters.get(place)));
         }
     }
     for place in letters.keys().filter(|place| !expected.letters.contains_key(*place)) {
         problems.push(format!("unexpected dead letter of {place:?}: {}", letters[place]));
     }
     println!("{} dead letters; heartbeats, counted, duplicates, dead: {:?}", letters.len(), expected.balance);
-    assert!(problems.is_empty(), "{} problems, the first of them:\n{}", problems.len(), problems[..problems.len().min(12)].join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} problems, the first of them:\n{}",
+        problems.len(),
+        problems[..problems.len().min(12)].join("\n")
+    );
     expected
 }

@@ -64,7 +64,8 @@ impl Cluster {
             fs::create_dir_all(dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
         }
         let file = conf.join("config.yaml");
-        fs::write(&file, self.config(layout, free_port())).map_err(StackError::io(format!("cannot write {}", file.display())))?;
+        fs::write(&file, self.config(layout, free_port()))
+            .map_err(StackError::io(format!("cannot write {}", file.display())))?;
         let jvm = |options: Vec<String>, main: &str, arguments: Vec<String>| {
             let mut command = vec![java.program.display().to_string()];
             command.extend(options);
@@ -72,7 +73,13 @@ impl Cluster {
             command.extend(OPENS.iter().map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
             command.push(format!("-Dlog4j.configurationFile={}", log4j.display()));
             command.push(format!("-Djava.io.tmpdir={}", scratch.display()));
-            command.extend(["-cp".into(), format!("{}/*", lib.display()), main.into(), "--configDir".into(), conf.display().to_string()]);
+            command.extend([
+                "-cp".into(),
+                format!("{}/*", lib.display()),
+                main.into(),
+                "--configDir".into(),
+                conf.display().to_string(),
+            ]);
             command.extend(arguments);
             command
         };
@@ -95,26 +102,46 @@ impl Cluster {
             "-XX:+ExitOnOutOfMemoryError".into(),
             "-Xshare:auto".into(),
         ];
-        let collector_chosen = self.task_manager_options.iter().any(|option| option.starts_with("-XX:+Use") && option.ends_with("GC"));
+        let collector_chosen = self
+            .task_manager_options
+            .iter()
+            .any(|option| option.starts_with("-XX:+Use") && option.ends_with("GC"));
         if !collector_chosen {
             task_manager_options.extend(["-XX:+UseG1GC".into(), "-XX:MaxGCPauseMillis=100".into()]);
         }
         task_manager_options.extend(self.task_manager_options.iter().cloned());
         Ok([
-            spec("jobmanager", self.rest_url(), jvm(memory::small_jvm(256), "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", vec![])),
+            spec(
+                "jobmanager",
+                self.rest_url(),
+                jvm(
+                    memory::small_jvm(256),
+                    "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
+                    vec![],
+                ),
+            ),
             spec(
                 "taskmanager",
                 String::new(),
-                jvm(task_manager_options, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", self.memory_options()),
+                jvm(
+                    task_manager_options,
+                    "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+                    self.memory_options(),
+                ),
             ),
-            spec("sql-gateway", self.gateway_url(), jvm(memory::small_jvm(320), "org.apache.flink.table.gateway.SqlGateway", vec![])),
+            spec(
+                "sql-gateway",
+                self.gateway_url(),
+                jvm(memory::small_jvm(320), "org.apache.flink.table.gateway.SqlGateway", vec![]),
+            ),
         ])
     }
 
     fn config(&self, layout: &Layout, rpc_port: u16) -> String {
         let Self { rest_port, gateway_port, slots, .. } = self;
         let checkpoints = layout.checkpoints();
-        let (checkpoints, scratch) = (checkpoints.display(), layout.flink().join("tmp").display().to_string());
+        let (checkpoints, scratch) =
+            (checkpoints.display(), layout.flink().join("tmp").display().to_string());
         format!(
             "# Written by clickstream at every start; changes are lost.\n\
              jobmanager.rpc.address: 127.0.0.1\n\

@@ -55,14 +55,20 @@ fn client() -> reqwest::Client {
 
 /// Whether a gateway answers at `url`.
 pub async fn answers(url: &str) -> bool {
-    client().get(format!("{}/v3/info", url.trim_end_matches('/'))).send().await.is_ok_and(|answer| answer.status().is_success())
+    client()
+        .get(format!("{}/v3/info", url.trim_end_matches('/')))
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status().is_success())
 }
 
 impl Session {
     /// Opens a session with these configuration options.
     pub async fn open(url: &str, options: &BTreeMap<String, String>) -> Result<Self> {
-        let mut session = Self { url: url.trim_end_matches('/').to_owned(), http: client(), handle: String::new() };
-        let answer = session.post("/v3/sessions", &json!({ "properties": options }), "(opening a session)").await?;
+        let mut session =
+            Self { url: url.trim_end_matches('/').to_owned(), http: client(), handle: String::new() };
+        let answer =
+            session.post("/v3/sessions", &json!({ "properties": options }), "(opening a session)").await?;
         session.handle = answer.get("sessionHandle").and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(session)
     }
@@ -77,7 +83,8 @@ impl Session {
         let path = format!("/v3/sessions/{}/statements", self.handle);
         let answer = self.post(&path, &json!({ "statement": statement }), statement).await?;
         let operation = answer.get("operationHandle").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut next = Some(format!("/v3/sessions/{}/operations/{operation}/result/0?rowFormat=JSON", self.handle));
+        let mut next =
+            Some(format!("/v3/sessions/{}/operations/{operation}/result/0?rowFormat=JSON", self.handle));
         let mut answer = Answer::default();
         let mut pause = 10;
         while let Some(path) = next {
@@ -88,7 +95,9 @@ impl Session {
                 pause = (pause * 3 / 2).min(200);
                 continue;
             }
-            answer.rows.extend(page.results.into_iter().flat_map(|results| results.data).map(|row| row.fields));
+            answer
+                .rows
+                .extend(page.results.into_iter().flat_map(|results| results.data).map(|row| row.fields));
             answer.job = answer.job.or(page.job);
             next = page.next.filter(|_| page.kind != "EOS");
         }
@@ -96,11 +105,16 @@ impl Session {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> StackError {
-        StackError::NotReachable { what: "Flink's SQL Gateway", address: self.url.clone(), why: root_cause(error) }
+        StackError::NotReachable {
+            what: "Flink's SQL Gateway",
+            address: self.url.clone(),
+            why: root_cause(error),
+        }
     }
 
     async fn page(&self, path: &str, statement: &str) -> Result<Page> {
-        let answer = self.http.get(format!("{}{path}", self.url)).send().await.map_err(|e| self.unreachable(&e))?;
+        let answer =
+            self.http.get(format!("{}{path}", self.url)).send().await.map_err(|e| self.unreachable(&e))?;
         if !answer.status().is_success() {
             return Err(refused(&answer.text().await.unwrap_or_default(), statement));
         }
@@ -108,7 +122,13 @@ impl Session {
     }
 
     async fn post(&self, path: &str, body: &Value, statement: &str) -> Result<Value> {
-        let answer = self.http.post(format!("{}{path}", self.url)).json(body).send().await.map_err(|e| self.unreachable(&e))?;
+        let answer = self
+            .http
+            .post(format!("{}{path}", self.url))
+            .json(body)
+            .send()
+            .await
+            .map_err(|e| self.unreachable(&e))?;
         if !answer.status().is_success() {
             return Err(refused(&answer.text().await.unwrap_or_default(), statement));
         }
@@ -119,7 +139,9 @@ impl Session {
 fn refused(body: &str, statement: &str) -> StackError {
     let errors = serde_json::from_str::<Value>(body)
         .ok()
-        .and_then(|v| Some(v.get("errors")?.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")))
+        .and_then(|v| {
+            Some(v.get("errors")?.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"))
+        })
         .unwrap_or_else(|| body.to_owned());
     let shown: String = statement.trim().chars().take(160).collect();
     StackError::Sql { reason: innermost_cause(&errors), statement: shown }

@@ -72,7 +72,11 @@ struct Jobs {
 impl Rest {
     /// A client for the JobManager at `url`.
     pub fn new(url: impl Into<String>) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().unwrap_or_default();
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .no_proxy()
+            .build()
+            .unwrap_or_default();
         Self { url: url.into().trim_end_matches('/').to_owned(), http }
     }
 
@@ -82,8 +86,21 @@ impl Rest {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let fail = |e: reqwest::Error| StackError::NotReachable { what: "Flink's JobManager", address: self.url.clone(), why: root_cause(&e) };
-        self.http.get(format!("{}{path}", self.url)).send().await.map_err(fail)?.error_for_status().map_err(fail)?.json().await.map_err(fail)
+        let fail = |e: reqwest::Error| StackError::NotReachable {
+            what: "Flink's JobManager",
+            address: self.url.clone(),
+            why: root_cause(&e),
+        };
+        self.http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .map_err(fail)?
+            .error_for_status()
+            .map_err(fail)?
+            .json()
+            .await
+            .map_err(fail)
     }
 
     /// The cluster.
@@ -100,14 +117,19 @@ impl Rest {
 
     /// Why the job failed last, in one line.
     pub async fn last_exception(&self, job: &str) -> Option<String> {
-        let answer: serde_json::Value = self.get(&format!("/jobs/{job}/exceptions?maxExceptions=1")).await.ok()?;
+        let answer: serde_json::Value =
+            self.get(&format!("/jobs/{job}/exceptions?maxExceptions=1")).await.ok()?;
         let trace = answer.pointer("/exceptionHistory/entries/0/stacktrace")?.as_str()?;
         Some(innermost_cause(trace))
     }
 
     /// Asks for the job's end and waits until it has ended.
     pub async fn cancel(&self, job: &str) -> Result<()> {
-        let fail = |e: reqwest::Error| StackError::NotReachable { what: "Flink's JobManager", address: self.url.clone(), why: root_cause(&e) };
+        let fail = |e: reqwest::Error| StackError::NotReachable {
+            what: "Flink's JobManager",
+            address: self.url.clone(),
+            why: root_cause(&e),
+        };
         self.http.patch(format!("{}/jobs/{job}?mode=cancel", self.url)).send().await.map_err(fail)?;
         for _ in 0..200 {
             let alive = self.jobs().await?.iter().any(|j| j.id == job && j.is_alive());
@@ -123,14 +145,25 @@ impl Rest {
     pub async fn checkpoint(&self, job: &str, patience: Duration) -> bool {
         let trigger = async {
             let body = serde_json::json!({ "checkpointType": "FULL" });
-            let answer: serde_json::Value =
-                self.http.post(format!("{}/jobs/{job}/checkpoints", self.url)).json(&body).send().await.ok()?.json().await.ok()?;
+            let answer: serde_json::Value = self
+                .http
+                .post(format!("{}/jobs/{job}/checkpoints", self.url))
+                .json(&body)
+                .send()
+                .await
+                .ok()?
+                .json()
+                .await
+                .ok()?;
             let request = answer.get("request-id")?.as_str()?.to_owned();
             loop {
-                let status: serde_json::Value = self.get(&format!("/jobs/{job}/checkpoints/{request}")).await.ok()?;
+                let status: serde_json::Value =
+                    self.get(&format!("/jobs/{job}/checkpoints/{request}")).await.ok()?;
                 match status.pointer("/status/id").and_then(|id| id.as_str()) {
                     Some("IN_PROGRESS") => tokio::time::sleep(Duration::from_millis(30)).await,
-                    Some("COMPLETED") => return status.pointer("/operation/failureCause").is_none().then_some(()),
+                    Some("COMPLETED") => {
+                        return status.pointer("/operation/failureCause").is_none().then_some(());
+                    }
                     _ => return None,
                 }
             }
@@ -142,10 +175,13 @@ impl Rest {
     pub async fn source_records(&self, job: &str) -> Option<i64> {
         let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;
         let vertices = details.get("vertices")?.as_array()?;
-        let source = vertices.iter().find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
+        let source = vertices
+            .iter()
+            .find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
         let id = source.get("id")?.as_str()?;
         let name = "numRecordsIn";
-        let values: serde_json::Value = self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
+        let values: serde_json::Value =
+            self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
         values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|read| read as i64)
     }
 
@@ -153,18 +189,32 @@ impl Rest {
     pub async fn source_lag(&self, job: &str) -> Option<i64> {
         let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;
         let vertices = details.get("vertices")?.as_array()?;
-        let source = vertices.iter().find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
+        let source = vertices
+            .iter()
+            .find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
         let id = source.get("id")?.as_str()?;
-        let names: serde_json::Value = self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics")).await.ok()?;
-        let name = names.as_array()?.iter().filter_map(|m| m.get("id")?.as_str()).find(|n| n.ends_with("pendingRecords"))?.to_owned();
-        let values: serde_json::Value = self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
+        let names: serde_json::Value =
+            self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics")).await.ok()?;
+        let name = names
+            .as_array()?
+            .iter()
+            .filter_map(|m| m.get("id")?.as_str())
+            .find(|n| n.ends_with("pendingRecords"))?
+            .to_owned();
+        let values: serde_json::Value =
+            self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
         values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|lag| lag as i64)
     }
 }
 
 /// The last `Caused by` of a Java stack trace, without the class name's package.
 pub(crate) fn innermost_cause(trace: &str) -> String {
-    let line = trace.lines().rev().find_map(|line| line.trim().strip_prefix("Caused by: ")).or_else(|| trace.lines().next()).unwrap_or("");
+    let line = trace
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("Caused by: "))
+        .or_else(|| trace.lines().next())
+        .unwrap_or("");
     match line.split_once(": ") {
         Some((class, message)) if !class.contains(' ') => {
             format!("{}: {message}", class.rsplit(['.', '$']).next().unwrap_or(class))

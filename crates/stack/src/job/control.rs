@@ -54,7 +54,13 @@ pub struct JobControl {
 
 impl JobControl {
     /// Control over the job on one cluster.
-    pub fn new(rest: Rest, gateway: String, parameters: JobParameters, execution: Execution, layout: Layout) -> Self {
+    pub fn new(
+        rest: Rest,
+        gateway: String,
+        parameters: JobParameters,
+        execution: Execution,
+        layout: Layout,
+    ) -> Self {
         Self { rest, gateway, parameters, execution, layout, status: Arc::default() }
     }
 
@@ -97,8 +103,15 @@ impl JobControl {
                     break;
                 }
                 match self.execute(Start::Earliest, Some(&checkpoint)).await {
-                    Ok(id) => return self.submitted(id, format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs())),
-                    Err(error) => tracing::warn!(%error, checkpoint = %checkpoint.path.display(), "cannot resume from this checkpoint"),
+                    Ok(id) => {
+                        return self.submitted(
+                            id,
+                            format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs()),
+                        );
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, checkpoint = %checkpoint.path.display(), "cannot resume from this checkpoint")
+                    }
                 }
             }
         }
@@ -139,8 +152,13 @@ impl JobControl {
             }
             if Instant::now() > deadline {
                 let id = self.status().id.unwrap_or_default();
-                let why = self.rest.last_exception(&id).await.unwrap_or_else(|| "its tasks do not come up".into());
-                return Err(StackError::Component { component: "the Flink job".into(), why, log: self.layout.log_of("taskmanager") });
+                let why =
+                    self.rest.last_exception(&id).await.unwrap_or_else(|| "its tasks do not come up".into());
+                return Err(StackError::Component {
+                    component: "the Flink job".into(),
+                    why,
+                    log: self.layout.log_of("taskmanager"),
+                });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -176,7 +194,10 @@ impl JobControl {
             self.note(|status| status.state.clone_from(&job.state));
             if job.is_running() && kafka_is_up() {
                 if expired {
-                    tracing::warn!(outage_s = healthy_at.elapsed().as_secs(), "the outage outlasted the job's state: replaying the log");
+                    tracing::warn!(
+                        outage_s = healthy_at.elapsed().as_secs(),
+                        "the outage outlasted the job's state: replaying the log"
+                    );
                     if let Err(error) = self.submit(true).await {
                         tracing::warn!(%error, "cannot replay the log yet");
                         continue;
@@ -214,7 +235,10 @@ impl JobControl {
     /// What the job computes, as one text: a job with another definition cannot take over its state.
     fn definition(&self) -> Result<String> {
         let text = template::render(&self.parameters, Start::Earliest)?.text;
-        let options = self.options(None).into_iter().fold(String::new(), |all, (k, v)| all + &format!("SET '{k}' = '{v}';\n"));
+        let options = self
+            .options(None)
+            .into_iter()
+            .fold(String::new(), |all, (k, v)| all + &format!("SET '{k}' = '{v}';\n"));
         Ok(format!("-- The job as it was submitted, with all names filled in.\n{options}\n{text}"))
     }
 
@@ -229,13 +253,17 @@ impl JobControl {
             ("table.optimizer.reuse-optimize-block-with-digest-enabled", "true".into()),
             ("table.exec.sink.upsert-materialize", "NONE".into()),
             ("table.exec.state.ttl", format!("{ttl_s} s")),
+            ("table.generated-code.max-length", std::env::var("MAXLEN").unwrap_or("4000".into())),
             // a partition without traffic gets heartbeats; an idle timeout would lose data
             ("table.exec.source.idle-timeout", "0 ms".into()),
             ("pipeline.auto-watermark-interval", "20 ms".into()),
             // rows are handed from operator to operator without a copy
             ("pipeline.object-reuse", "true".into()),
             ("execution.buffer-timeout.interval", "5 ms".into()),
-            ("execution.checkpointing.interval", format!("{} ms", self.execution.checkpoint_interval.as_millis())),
+            (
+                "execution.checkpointing.interval",
+                format!("{} ms", self.execution.checkpoint_interval.as_millis()),
+            ),
             ("execution.checkpointing.timeout", "60 s".into()),
             ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
             ("execution.checkpointing.dir", format!("file://{}", self.layout.checkpoints().display())),
@@ -245,7 +273,10 @@ impl JobControl {
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
         if let Some(checkpoint) = checkpoint {
-            options.insert("execution.state-recovery.path".into(), format!("file://{}", checkpoint.path.display()));
+            options.insert(
+                "execution.state-recovery.path".into(),
+                format!("file://{}", checkpoint.path.display()),
+            );
         }
         options
     }
@@ -261,7 +292,9 @@ impl JobControl {
         let raw = dir.join("plan.compiled.json");
         let _ = fs::remove_file(&raw);
         let set = statements.inserts.join(";\n");
-        session.execute(&format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display())).await?;
+        session
+            .execute(&format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display()))
+            .await?;
         session.close().await;
         let json = fs::read_to_string(&raw).map_err(|_| StackError::NotReachable {
             what: "the plan that Flink's SQL Gateway compiled",
@@ -271,7 +304,10 @@ impl JobControl {
         let ttl = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
         let (json, changes) = plan::adapt(&json, ttl, self.parameters.unique_users == UniqueUsers::Distance)?;
         tracing::debug!(?changes, "plan adapted");
-        let write = |name: &str, text: &str| fs::write(dir.join(name), text).map_err(StackError::io(format!("cannot write {}", dir.join(name).display())));
+        let write = |name: &str, text: &str| {
+            fs::write(dir.join(name), text)
+                .map_err(StackError::io(format!("cannot write {}", dir.join(name).display())))
+        };
         write("plan.json", &json)?;
         write("definition.sql", definition)
     }
@@ -280,12 +316,20 @@ impl JobControl {
     async fn execute(&self, start: Start, checkpoint: Option<&Checkpoint>) -> Result<String> {
         let session = Session::open(&self.gateway, &self.options(checkpoint)).await?;
         // the plan holds the queries, but only the names of its sources and sinks
-        for table in template::render(&self.parameters, start)?.definitions.iter().filter(|d| d.starts_with("CREATE TEMPORARY TABLE")) {
+        for table in template::render(&self.parameters, start)?
+            .definitions
+            .iter()
+            .filter(|d| d.starts_with("CREATE TEMPORARY TABLE"))
+        {
             session.execute(table).await?;
         }
-        let answer = session.execute(&format!("EXECUTE PLAN 'file://{}'", self.plan_file().display())).await?;
+        let answer =
+            session.execute(&format!("EXECUTE PLAN 'file://{}'", self.plan_file().display())).await?;
         session.close().await;
         let id = answer.job.or_else(|| answer.rows.first()?.first()?.as_str().map(str::to_owned));
-        id.ok_or_else(|| StackError::Sql { reason: "it named no job".into(), statement: "EXECUTE PLAN".into() })
+        id.ok_or_else(|| StackError::Sql {
+            reason: "it named no job".into(),
+            statement: "EXECUTE PLAN".into(),
+        })
     }
 }

@@ -32,7 +32,9 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, expect_lag: bool) -> Result<(String, 
     for node in nodes {
         let kind = node.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         if kind.contains("over-aggregate") {
-            for group in node.pointer_mut("/overSpec/groups").and_then(Value::as_array_mut).into_iter().flatten() {
+            for group in
+                node.pointer_mut("/overSpec/groups").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 let is_lag = group.get("aggCalls").is_some_and(|calls| calls.to_string().contains("LAG"));
                 if let (true, Some(is_rows)) = (is_lag, group.get_mut("isRows")) {
                     *is_rows = Value::Bool(true);
@@ -47,7 +49,10 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, expect_lag: bool) -> Result<(String, 
         }
     }
     if changes.dedup != 1 || (changes.lag == 0) == expect_lag {
-        return Err(fail(&format!("it has {} deduplications and {} LAGs in the known format", changes.dedup, changes.lag)));
+        return Err(fail(&format!(
+            "it has {} deduplications and {} LAGs in the known format",
+            changes.dedup, changes.lag
+        )));
     }
     Ok((plan.to_string(), changes))
 }

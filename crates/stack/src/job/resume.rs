@@ -58,7 +58,8 @@ pub fn replay_start(kafka: &str, windows: Windows) -> Result<Start> {
 /// The decision itself: `written` is the end of the last window written, `whole_from` the time from which on the log is
 /// whole where its head is gone.
 pub fn decide(windows: Windows, written: Option<Timestamp>, whole_from: Option<Timestamp>) -> Start {
-    let after_written = written.map(|end| windows.first_start_at(Timestamp(end.0 - windows.size_ms() - REWRITTEN_MS)));
+    let after_written =
+        written.map(|end| windows.first_start_at(Timestamp(end.0 - windows.size_ms() - REWRITTEN_MS)));
     let after_cut = whole_from.map(|at| windows.first_start_at(at));
     match after_written.max(after_cut) {
         Some(start) => Start::At(start.0),
@@ -76,7 +77,10 @@ fn last_window_end(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka
     for (partition, low, high) in partitions(consumer, topic::SITE_METRICS)? {
         // the last records of the partition: the newest window is among them unless there are very many sites
         let from = (high - 64).max(low);
-        for payload in read(consumer, topic::SITE_METRICS, partition, from, high)?.iter().filter_map(|(_, p)| p.as_deref()) {
+        for payload in read(consumer, topic::SITE_METRICS, partition, from, high)?
+            .iter()
+            .filter_map(|(_, p)| p.as_deref())
+        {
             if let Ok(WindowEnd { window_end }) = serde_json::from_slice(payload) {
                 newest = newest.max(Some(window_end));
             }
@@ -98,15 +102,27 @@ fn log_start(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka::erro
     Ok(start)
 }
 
-fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<(i32, i64, i64)>, rdkafka::error::KafkaError> {
+fn partitions(
+    consumer: &BaseConsumer,
+    topic: &str,
+) -> Result<Vec<(i32, i64, i64)>, rdkafka::error::KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
-    let ids: Vec<i32> = metadata.topics().iter().flat_map(|t| t.partitions().iter().map(|p| p.id())).collect();
-    ids.into_iter().map(|id| consumer.fetch_watermarks(topic, id, PATIENCE).map(|(low, high)| (id, low, high))).collect()
+    let ids: Vec<i32> =
+        metadata.topics().iter().flat_map(|t| t.partitions().iter().map(|p| p.id())).collect();
+    ids.into_iter()
+        .map(|id| consumer.fetch_watermarks(topic, id, PATIENCE).map(|(low, high)| (id, low, high)))
+        .collect()
 }
 
 type Arrived = (Timestamp, Option<Vec<u8>>);
 
-fn read(consumer: &BaseConsumer, topic: &str, partition: i32, from: i64, to: i64) -> Result<Vec<Arrived>, rdkafka::error::KafkaError> {
+fn read(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Arrived>, rdkafka::error::KafkaError> {
     let mut records = Vec::new();
     if from >= to {
         return Ok(records);

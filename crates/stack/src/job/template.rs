@@ -48,11 +48,24 @@ pub enum Start {
 const MACROS: &str = include_str!("../../sql/macros.sql");
 
 /// The SQL files in the order they are sent; of a metric with a textbook form, that form comes second.
-const FILES: [(&str, &str, Option<&str>); 6] = [
+const FILES: [(&str, &str, Option<&str>); 7] = [
     ("events.sql", include_str!("../../sql/events.sql"), None),
-    ("page_metrics.sql", include_str!("../../sql/page_metrics.sql"), Some(include_str!("../../sql/textbook/page_metrics.sql"))),
-    ("product_metrics.sql", include_str!("../../sql/product_metrics.sql"), Some(include_str!("../../sql/textbook/product_metrics.sql"))),
-    ("site_metrics.sql", include_str!("../../sql/site_metrics.sql"), Some(include_str!("../../sql/textbook/site_metrics.sql"))),
+    ("users.sql", include_str!("../../sql/users.sql"), None),
+    (
+        "page_metrics.sql",
+        include_str!("../../sql/page_metrics.sql"),
+        Some(include_str!("../../sql/textbook/page_metrics.sql")),
+    ),
+    (
+        "product_metrics.sql",
+        include_str!("../../sql/product_metrics.sql"),
+        Some(include_str!("../../sql/textbook/product_metrics.sql")),
+    ),
+    (
+        "site_metrics.sql",
+        include_str!("../../sql/site_metrics.sql"),
+        Some(include_str!("../../sql/textbook/site_metrics.sql")),
+    ),
     ("top_pages.sql", include_str!("../../sql/top_pages.sql"), None),
     ("dead_letters.sql", include_str!("../../sql/dead_letters.sql"), None),
 ];
@@ -80,12 +93,15 @@ pub fn render(parameters: &JobParameters, start: Start) -> Result<Statements> {
         let source = match (textbook, parameters.unique_users) {
             (Some(textbook), UniqueUsers::Textbook) => {
                 // the sinks are the same: take the textbook's view and the rest of the file from its sink on
-                let sink = source.find("CREATE TEMPORARY TABLE").ok_or_else(|| fail("it has no sink".into()))?;
+                let sink =
+                    source.find("CREATE TEMPORARY TABLE").ok_or_else(|| fail("it has no sink".into()))?;
                 format!("{textbook}\n{}", &source[sink..])
             }
             _ => source.to_owned(),
         };
-        let text = environment.render_str(&format!("{MACROS}{source}"), &values).map_err(|e| fail(format!("{e:#}")))?;
+        let text = environment
+            .render_str(&format!("{MACROS}{source}"), &values)
+            .map_err(|e| fail(format!("{e:#}")))?;
         for statement in split(&text) {
             if statement.starts_with("INSERT INTO") {
                 statements.inserts.push(statement);
@@ -93,7 +109,9 @@ pub fn render(parameters: &JobParameters, start: Start) -> Result<Statements> {
                 statements.definitions.push(statement);
             } else {
                 let begin: String = statement.chars().take(60).collect();
-                return Err(fail(format!("a statement is neither CREATE TEMPORARY nor INSERT INTO: {begin}")));
+                return Err(fail(format!(
+                    "a statement is neither CREATE TEMPORARY nor INSERT INTO: {begin}"
+                )));
             }
         }
         statements.text.push_str(text.trim());
@@ -191,15 +209,29 @@ fn foreign_pattern() -> String {
 fn too_long() -> String {
     // HEX has two digits for each byte; a text of few characters cannot be too long and is not converted
     let max = validate::MAX_BYTES;
-    format!("CHAR_LENGTH(record_value) > {max} OR (CHAR_LENGTH(record_value) > {} AND CHAR_LENGTH(HEX(record_value)) > {})", max / 4, max * 2)
+    format!(
+        "CHAR_LENGTH(record_value) > {max} OR (CHAR_LENGTH(record_value) > {} AND CHAR_LENGTH(HEX(record_value)) > {})",
+        max / 4,
+        max * 2
+    )
 }
 
 /// Exactly one JSON object: `IS JSON OBJECT` overlooks what follows it, but nothing can follow it inside an array and
 /// inside an object alike.
 fn foreign_text() -> String {
-    let fields = ["timestamp", "event_id", "site_id", "event_type", "user_id", "session_id", "page_url", "product_id", "value"]
-        .map(|name| format!("COALESCE(JSON_VALUE(record_value, '$.{name}'), '')"))
-        .join(r" || U&'\0001' || ");
+    let fields = [
+        "timestamp",
+        "event_id",
+        "site_id",
+        "event_type",
+        "user_id",
+        "session_id",
+        "page_url",
+        "product_id",
+        "value",
+    ]
+    .map(|name| format!("COALESCE(JSON_VALUE(record_value, '$.{name}'), '')"))
+    .join(r" || U&'\0001' || ");
     format!(
         "CASE WHEN NOT ({}) AND {IS_UTF8} AND record_value IS JSON OBJECT AND ('[' || record_value || ']') IS JSON ARRAY \
          AND ('{{\"\":' || record_value || '}}') IS JSON OBJECT\n      THEN {fields} END",
@@ -209,8 +241,15 @@ fn foreign_text() -> String {
 
 /// The statements of a file: comments go, and a semicolon at the end of a line ends one.
 fn split(text: &str) -> Vec<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("--")).map(|line| format!("{}\n", line.trim_end())).collect();
-    code.split(";\n").map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
+    code.split(";\n")
+        .map(|statement| statement.trim().to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -234,7 +273,13 @@ mod tests {
             let statements = render(&parameters(form), Start::Earliest).unwrap();
             assert_eq!(statements.inserts.len(), 5);
             assert!(statements.definitions.iter().all(|d| !d.contains("{{") && !d.contains("--")));
-            let distinct = statements.definitions.iter().filter(|d| d.contains("COUNT(DISTINCT user_id),") || d.contains("COUNT(DISTINCT user_id) AS")).count();
+            let distinct = statements
+                .definitions
+                .iter()
+                .filter(|d| {
+                    d.contains("COUNT(DISTINCT user_id),") || d.contains("COUNT(DISTINCT user_id) AS")
+                })
+                .count();
             assert_eq!(distinct, if form == UniqueUsers::Textbook { 3 } else { 0 });
         }
     }

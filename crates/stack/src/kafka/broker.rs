@@ -37,10 +37,13 @@ impl Broker {
         let data = dir.join("data");
         fs::create_dir_all(&dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
         let properties = dir.join("server.properties");
-        fs::write(&properties, self.properties(&data)).map_err(StackError::io(format!("cannot write {}", properties.display())))?;
+        fs::write(&properties, self.properties(&data))
+            .map_err(StackError::io(format!("cannot write {}", properties.display())))?;
         if !data.join("meta.properties").exists() {
             format(&data, &properties, lib, java, layout)?;
-        } else if fs::read_to_string(data.join("meta.properties")).map_or(true, |text| !text.contains("cluster.id=")) {
+        } else if fs::read_to_string(data.join("meta.properties"))
+            .map_or(true, |text| !text.contains("cluster.id="))
+        {
             return Err(StackError::DataDir {
                 path: layout.root().to_owned(),
                 why: format!(
@@ -52,7 +55,12 @@ impl Broker {
         let mut command = vec![java.program.display().to_string()];
         command.extend(memory::small_jvm(320));
         command.push(format!("-Dlog4j2.configurationFile={}", log4j.display()));
-        command.extend(["-cp".into(), format!("{}/*", lib.display()), "kafka.Kafka".into(), properties.display().to_string()]);
+        command.extend([
+            "-cp".into(),
+            format!("{}/*", lib.display()),
+            "kafka.Kafka".into(),
+            properties.display().to_string(),
+        ]);
         Ok(Spec {
             name: "kafka",
             address: self.address(),
@@ -108,14 +116,20 @@ fn format(data: &Path, properties: &Path, lib: &Path, java: &Java, layout: &Layo
     if output.status.success() {
         return Ok(());
     }
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    Err(StackError::Component { component: "kafka".into(), why: format!("its log directory {} could not be formatted:\n{said}", data.display()), log })
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Err(StackError::Component {
+        component: "kafka".into(),
+        why: format!("its log directory {} could not be formatted:\n{said}", data.display()),
+        log,
+    })
 }
 
 /// A cluster id as Kafka writes them: 16 bytes in URL-safe base64.
 fn cluster_id() -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    let nanos =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
     let mut state = nanos ^ (u64::from(std::process::id()) << 32);
     let mut id: String = (0..21)
         .map(|_| {
@@ -128,7 +142,11 @@ fn cluster_id() -> String {
 }
 
 /// Waits until a broker answers a metadata request; `failure` tells when waiting is pointless.
-pub async fn wait_ready(address: &str, patience: Duration, failure: impl Fn() -> Option<StackError>) -> Result<()> {
+pub async fn wait_ready(
+    address: &str,
+    patience: Duration,
+    failure: impl Fn() -> Option<StackError>,
+) -> Result<()> {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(error) = failure() {
@@ -139,7 +157,11 @@ pub async fn wait_ready(address: &str, patience: Duration, failure: impl Fn() ->
         match answer {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(why)) if Instant::now() > deadline => {
-                return Err(StackError::NotReachable { what: "Kafka", address: address.to_owned(), why: format!("{why}; is a broker running there?") });
+                return Err(StackError::NotReachable {
+                    what: "Kafka",
+                    address: address.to_owned(),
+                    why: format!("{why}; is a broker running there?"),
+                });
             }
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -150,11 +172,15 @@ fn metadata(address: &str, timeout: Duration) -> Result<(), String> {
     // a connection that was refused is retried by librdkafka after its own back-off: look first
     if let Some(first) = address.split(',').next() {
         use std::net::ToSocketAddrs;
-        let target = first.to_socket_addrs().map_err(|e| format!("{first}: {e}"))?.next().ok_or("no such address")?;
+        let target =
+            first.to_socket_addrs().map_err(|e| format!("{first}: {e}"))?.next().ok_or("no such address")?;
         std::net::TcpStream::connect_timeout(&target, timeout).map_err(|e| e.to_string())?;
     }
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", address).set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg).create().map_err(|e| e.to_string())?;
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
+        .create()
+        .map_err(|e| e.to_string())?;
     let metadata = consumer.fetch_metadata(None, timeout).map_err(|e| e.to_string())?;
     if metadata.brokers().is_empty() { Err("no broker in the metadata".into()) } else { Ok(()) }
 }

@@ -23,24 +23,39 @@ pub struct TopicPlan {
 /// Creates what is missing, and makes sure that events carry their time of arrival. Returns the partitions of the events
 /// topic, which may be more or fewer than planned if it existed before.
 pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Result<i32> {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka).create().map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
-    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(15))).operation_timeout(Some(Duration::from_secs(15)));
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", kafka)
+        .create()
+        .map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
+    let options = AdminOptions::new()
+        .request_timeout(Some(Duration::from_secs(15)))
+        .operation_timeout(Some(Duration::from_secs(15)));
     // -1: as many as the cluster makes by default
     let copies = if is_loopback(kafka) { 1 } else { -1 };
-    let mut wanted = vec![NewTopic::new(topic::EVENTS, plan.event_partitions, TopicReplication::Fixed(copies)).set("message.timestamp.type", "LogAppendTime")];
+    let mut wanted = vec![
+        NewTopic::new(topic::EVENTS, plan.event_partitions, TopicReplication::Fixed(copies))
+            .set("message.timestamp.type", "LogAppendTime"),
+    ];
     // a window's row may be written again after a restart, always the same: compaction keeps one
     wanted.extend(topic::RESULTS.iter().map(|name| {
-        NewTopic::new(name, plan.result_partitions, TopicReplication::Fixed(copies)).set("cleanup.policy", "compact,delete").set("retention.ms", "604800000")
+        NewTopic::new(name, plan.result_partitions, TopicReplication::Fixed(copies))
+            .set("cleanup.policy", "compact,delete")
+            .set("retention.ms", "604800000")
     }));
-    wanted.push(NewTopic::new(topic::DEAD_LETTERS, 1, TopicReplication::Fixed(copies)).set("retention.ms", "604800000"));
-    let answers = admin.create_topics(&wanted, &options).await.map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
+    wanted.push(
+        NewTopic::new(topic::DEAD_LETTERS, 1, TopicReplication::Fixed(copies))
+            .set("retention.ms", "604800000"),
+    );
+    let answers =
+        admin.create_topics(&wanted, &options).await.map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
     let mut existed = false;
     for answer in answers {
         match answer {
             Ok(_) => {}
             Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => existed |= name == topic::EVENTS,
-            Err((name, code)) => return Err(StackError::Topic { topic: name, why: format!("could not be created: {code}") }),
+            Err((name, code)) => {
+                return Err(StackError::Topic { topic: name, why: format!("could not be created: {code}") });
+            }
         }
     }
     if !existed {
@@ -63,14 +78,20 @@ pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Re
 }
 
 /// Lateness is decided by arrival: the broker must stamp it, whatever clock the producer has.
-async fn arrival_times(admin: &AdminClient<DefaultClientContext>, options: &AdminOptions, observer: &dyn Observer) -> Result<()> {
+async fn arrival_times(
+    admin: &AdminClient<DefaultClientContext>,
+    options: &AdminOptions,
+    observer: &dyn Observer,
+) -> Result<()> {
     let fail = |why: String| StackError::Topic { topic: topic::EVENTS.into(), why };
     let described = admin
         .describe_configs(&[ResourceSpecifier::Topic(topic::EVENTS)], options)
         .await
         .map_err(|e| fail(format!("could not be described: {e}")))?;
     let stamped = described.into_iter().flatten().any(|resource| {
-        resource.entries.iter().any(|entry| entry.name == "message.timestamp.type" && entry.value.as_deref() == Some("LogAppendTime"))
+        resource.entries.iter().any(|entry| {
+            entry.name == "message.timestamp.type" && entry.value.as_deref() == Some("LogAppendTime")
+        })
     });
     if stamped {
         return Ok(());
@@ -79,8 +100,12 @@ async fn arrival_times(admin: &AdminClient<DefaultClientContext>, options: &Admi
         "{} lets producers choose the time of a record; from now on the broker stamps it on arrival (message.timestamp.type=LogAppendTime)",
         topic::EVENTS
     )));
-    let change = AlterConfig::new(ResourceSpecifier::Topic(topic::EVENTS)).set("message.timestamp.type", "LogAppendTime");
-    let answers = admin.alter_configs(&[change], options).await.map_err(|e| fail(format!("could not be altered: {e}")))?;
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic::EVENTS))
+        .set("message.timestamp.type", "LogAppendTime");
+    let answers = admin
+        .alter_configs(&[change], options)
+        .await
+        .map_err(|e| fail(format!("could not be altered: {e}")))?;
     match answers.into_iter().next() {
         Some(Err((_, code))) => Err(fail(format!(
             "must have message.timestamp.type=LogAppendTime, and Kafka refused to set it ({code}): set it with kafka-configs"
@@ -90,7 +115,9 @@ async fn arrival_times(admin: &AdminClient<DefaultClientContext>, options: &Admi
 }
 
 fn is_loopback(kafka: &str) -> bool {
-    kafka.split(',').all(|server| server.starts_with("127.") || server.starts_with("localhost") || server.starts_with("[::1]"))
+    kafka.split(',').all(|server| {
+        server.starts_with("127.") || server.starts_with("localhost") || server.starts_with("[::1]")
+    })
 }
 
 fn unreachable_kafka(kafka: &str, why: &str) -> StackError {

@@ -15,13 +15,36 @@ const DRIFT_STEP_MS: i64 = 5_000;
 
 const CATEGORIES: [&str; 10] =
     ["books", "audio", "cameras", "garden", "kitchen", "lighting", "outdoor", "toys", "watches", "writing"];
-const MAKES: [&str; 12] =
-    ["alder", "birch", "cobalt", "delta", "ember", "fjord", "grove", "harbor", "indigo", "juniper", "kestrel", "lumen"];
-const KINDS: [&str; 14] = [
-    "desk-lamp", "headphones", "notebook", "tripod", "kettle", "backpack", "fountain-pen", "planter", "puzzle", "wristwatch",
-    "speaker", "lens", "tent", "novel",
+const MAKES: [&str; 12] = [
+    "alder", "birch", "cobalt", "delta", "ember", "fjord", "grove", "harbor", "indigo", "juniper", "kestrel",
+    "lumen",
 ];
-const TOPICS: [&str; 8] = ["how-to-choose", "behind-the-scenes-of", "ten-years-of", "caring-for", "the-story-of", "a-guide-to", "testing", "why-we-love"];
+const KINDS: [&str; 14] = [
+    "desk-lamp",
+    "headphones",
+    "notebook",
+    "tripod",
+    "kettle",
+    "backpack",
+    "fountain-pen",
+    "planter",
+    "puzzle",
+    "wristwatch",
+    "speaker",
+    "lens",
+    "tent",
+    "novel",
+];
+const TOPICS: [&str; 8] = [
+    "how-to-choose",
+    "behind-the-scenes-of",
+    "ten-years-of",
+    "caring-for",
+    "the-story-of",
+    "a-guide-to",
+    "testing",
+    "why-we-love",
+];
 
 /// A thing that is sold.
 #[derive(Clone, Debug)]
@@ -72,7 +95,10 @@ impl Catalogue {
             .collect();
         let count = products.len() + articles.len();
         let waves = (0..count)
-            .map(|_| Wave { period_ms: rng.random_range(180_000.0..1_800_000.0), phase: rng.random_range(0.0..std::f64::consts::TAU) })
+            .map(|_| Wave {
+                period_ms: rng.random_range(180_000.0..1_800_000.0),
+                phase: rng.random_range(0.0..std::f64::consts::TAU),
+            })
             .collect();
         let uniform = |n: usize| WeightedAliasIndex::new(vec![1.0; n]);
         let mut catalogue = Self {
@@ -99,7 +125,9 @@ impl Catalogue {
             (rank as f64 + 1.0).powf(-ZIPF) * (0.9 * swing).exp()
         };
         let (for_products, for_articles) = self.waves.split_at(self.products.len());
-        let choose = |waves: &[Wave]| WeightedAliasIndex::new(waves.iter().enumerate().map(|(rank, wave)| weight(rank, wave)).collect());
+        let choose = |waves: &[Wave]| {
+            WeightedAliasIndex::new(waves.iter().enumerate().map(|(rank, wave)| weight(rank, wave)).collect())
+        };
         if let (Ok(products), Ok(articles)) = (choose(for_products), choose(for_articles)) {
             self.product_choice = products;
             self.article_choice = articles;

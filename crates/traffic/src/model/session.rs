@@ -96,7 +96,13 @@ const BROWSERS: [&str; 5] = [
 
 impl Session {
     /// A new visit.
-    pub fn begin(user: Arc<str>, id: Arc<str>, manner: Manner, catalogue: &Catalogue, rng: &mut impl Rng) -> Self {
+    pub fn begin(
+        user: Arc<str>,
+        id: Arc<str>,
+        manner: Manner,
+        catalogue: &Catalogue,
+        rng: &mut impl Rng,
+    ) -> Self {
         let page = match manner {
             Manner::Spike => Page::Product(SPIKE_PAGE),
             Manner::Bot => Page::Category,
@@ -174,7 +180,9 @@ impl Session {
                     self.actions.push((EventType::Purchase, None));
                 }
             }
-            Page::Home | Page::Category if rng.random_bool(0.30) => self.actions.push((EventType::Click, Some("teaser"))),
+            Page::Home | Page::Category if rng.random_bool(0.30) => {
+                self.actions.push((EventType::Click, Some("teaser")))
+            }
             Page::Search if rng.random_bool(0.50) => self.actions.push((EventType::Click, Some("result"))),
             Page::Article if rng.random_bool(0.15) => self.actions.push((EventType::Click, Some("share"))),
             _ => {}

@@ -221,7 +221,9 @@ mod tests {
             // whole waves of bursts
             let seconds = 10.0 * BURST_PERIOD_MS / 1000.0;
             let mut count = 0.0;
-            for timed in traffic.by_ref().take_while(|timed| ((timed.at.0 - start.0) as f64) < seconds * 1000.0) {
+            for timed in
+                traffic.by_ref().take_while(|timed| ((timed.at.0 - start.0) as f64) < seconds * 1000.0)
+            {
                 let lag = timed.at.0 - timed.event.timestamp.0;
                 assert!((0..DISORDER_MS).contains(&lag), "{lag}");
                 count += 1.0;
@@ -238,8 +240,13 @@ mod tests {
             sessions.entry(&event.session_id).or_default().push(event);
         }
         // the last ones are still open
-        let closed: Vec<&Vec<&Event>> = sessions.values().filter(|s| s[s.len() - 1].timestamp.0 < events[events.len() - 1].timestamp.0 - 120_000).collect();
-        let share = |condition: &dyn Fn(&[&Event]) -> bool| closed.iter().filter(|s| condition(s)).count() as f64 / closed.len() as f64;
+        let closed: Vec<&Vec<&Event>> = sessions
+            .values()
+            .filter(|s| s[s.len() - 1].timestamp.0 < events[events.len() - 1].timestamp.0 - 120_000)
+            .collect();
+        let share = |condition: &dyn Fn(&[&Event]) -> bool| {
+            closed.iter().filter(|s| condition(s)).count() as f64 / closed.len() as f64
+        };
         let bounced = share(&|s| s.len() == 1);
         let cart = share(&|s| s.iter().any(|e| e.event_type == EventType::AddToCart));
         let bought = share(&|s| s.iter().any(|e| e.event_type == EventType::Purchase));
@@ -247,7 +254,11 @@ mod tests {
         assert!((0.05..0.15).contains(&cart), "cart {cart}");
         assert!((0.015..0.06).contains(&bought), "bought {bought}");
         for session in sessions.values() {
-            let mut views: Vec<i64> = session.iter().filter(|e| e.event_type == EventType::PageView).map(|e| e.timestamp.0).collect();
+            let mut views: Vec<i64> = session
+                .iter()
+                .filter(|e| e.event_type == EventType::PageView)
+                .map(|e| e.timestamp.0)
+                .collect();
             views.sort_unstable();
             assert!(views.windows(2).all(|pair| pair[0] < pair[1]), "two views share a millisecond");
         }

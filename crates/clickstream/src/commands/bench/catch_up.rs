@@ -21,6 +21,8 @@ pub struct CatchUp {
     pub density: f64,
     /// Events per second the job read, from its first record to its last, start of a cold job included.
     pub per_second: f64,
+    /// The same over the second half of the backlog, when the job's code is compiled.
+    pub per_second_warm: f64,
 }
 
 /// Events per second of event time in the backlog: as dense as the heaviest traffic the product is meant for.
@@ -31,16 +33,24 @@ pub async fn measure(config: &Config, backlog: u64, steps: &Arc<Steps>) -> Resul
     let (stack, _scratch) = start(config, DENSITY, steps).await?;
     let measured = run(&stack, backlog, steps).await;
     stack.stop().await;
-    Ok(CatchUp { backlog, density: DENSITY, per_second: measured? })
+    let (per_second, per_second_warm) = measured?;
+    Ok(CatchUp { backlog, density: DENSITY, per_second, per_second_warm })
 }
 
-async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<f64> {
+async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<(f64, f64)> {
     if let Some(job) = stack.job().alive().await? {
         stack.rest().cancel(&job.id).await?;
     }
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
     let start = Timestamp(Timestamp::now().0 - (backlog as f64 / DENSITY * 1000.0) as i64);
-    let traffic = Traffic::new(TrafficConfig { seed: 1, rate: DENSITY, start, sites: vec!["shop".into()], bots: 0.0, spikes: false });
+    let traffic = Traffic::new(TrafficConfig {
+        seed: 1,
+        rate: DENSITY,
+        start,
+        sites: vec!["shop".into()],
+        bots: 0.0,
+        spikes: false,
+    });
     let mut value = Vec::new();
     for timed in traffic.take(backlog as usize) {
         value.clear();
@@ -53,6 +63,7 @@ async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<f64> {
     stack.job().wait_running(Duration::from_secs(60)).await?;
     let id = stack.job().status().id.unwrap_or_default();
     let mut first: Option<Instant> = None;
+    let mut half: Option<(Instant, i64)> = None;
     let deadline = Instant::now() + Duration::from_secs(600);
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -60,8 +71,13 @@ async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<f64> {
         if read > 0 && first.is_none() {
             first = Some(Instant::now());
         }
-        if let (Some(first), true) = (first, read >= backlog as i64) {
-            return Ok(backlog as f64 / first.elapsed().as_secs_f64().max(0.001));
+        if read >= backlog as i64 / 2 && half.is_none() {
+            half = Some((Instant::now(), read));
+        }
+        if std::env::var_os("CURVE").is_some() { eprintln!("curve {:?} {read}", first.map(|f| f.elapsed())); }
+        if let (Some(first), Some((half, at_half)), true) = (first, half, read >= backlog as i64) {
+            let rate = |events: i64, since: Instant| events as f64 / since.elapsed().as_secs_f64().max(0.001);
+            return Ok((rate(backlog as i64, first), rate(backlog as i64 - at_half, half)));
         }
         if Instant::now() > deadline {
             bail!("the job read {read} of {backlog} events in ten minutes");

@@ -39,10 +39,17 @@ impl Options {
     pub fn read(matches: &ArgMatches) -> Result<Self> {
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
         let wrong = |name: &str, why: &str| ConfigError(format!("--{name} is `{}`: {why}", text(name)));
-        let time = |name: &str| humantime::parse_duration(&text(name)).map_err(|_| wrong(name, "a time is needed, as 30s or 6m"));
-        let rates: Option<Vec<f64>> = text("rates").split(',').map(|rate| rate.trim().parse().ok().filter(|r| (10.0..=1e6).contains(r))).collect();
+        let time = |name: &str| {
+            humantime::parse_duration(&text(name)).map_err(|_| wrong(name, "a time is needed, as 30s or 6m"))
+        };
+        let rates: Option<Vec<f64>> = text("rates")
+            .split(',')
+            .filter(|rate| *rate != "none")
+            .map(|rate| rate.trim().parse().ok().filter(|r| (10.0..=1e6).contains(r)))
+            .collect();
         Ok(Self {
-            rates: rates.ok_or_else(|| wrong("rates", "numbers from 10 to 1000000 separated by commas are needed"))?,
+            rates: rates
+                .ok_or_else(|| wrong("rates", "numbers from 10 to 1000000 separated by commas, or none, are needed"))?,
             warmup: time("warmup")?,
             measure: time("measure")?,
             backlog: text("backlog").parse().map_err(|_| wrong("backlog", "a whole number is needed"))?,
@@ -57,7 +64,10 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
     let all = async {
         let mut report = report::Report::new(&config, &options);
         for rate in &options.rates {
-            steps.line(&format!("{rate} events/s: {:?} to warm up, {:?} to measure", options.warmup, options.measure));
+            steps.line(&format!(
+                "{rate} events/s: {:?} to warm up, {:?} to measure",
+                options.warmup, options.measure
+            ));
             report.steady(steady::measure(&config, *rate, &options, &steps).await?);
         }
         if options.backlog > 0 {
@@ -100,7 +110,8 @@ async fn start(config: &Config, rate: f64, steps: &Arc<Steps>) -> Result<(Stack,
     stack.data_dir.clone_from(&dir);
     (stack.kafka_port, stack.flink_port, stack.gateway_port) = (free_port(), free_port(), free_port());
     if config.auto_heap {
-        stack.task_heap_mib = memory::task_heap(rate as u64, stack.job.windows.size_ms() as u64 / 1000, memory::machine_mib());
+        stack.task_heap_mib =
+            memory::task_heap(rate as u64, stack.job.windows.size_ms() as u64 / 1000, memory::machine_mib());
     }
     let scratch = Scratch(dir);
     let stack = Stack::start(stack, Arc::clone(steps) as _).await?;

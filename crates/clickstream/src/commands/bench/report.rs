@@ -37,14 +37,32 @@ impl Report {
     /// Adds a rate. Writing to a text cannot fail.
     pub fn steady(&mut self, steady: Steady) {
         let out = &mut self.0;
-        let _ = writeln!(out, "\n## {} events/s\n\nAcknowledged by Kafka: {:.1} events/s. Heap for the job's state: {} MB.\n", steady.rate, steady.achieved, steady.heap_mib);
-        let _ = writeln!(out, "Window end → readable row, in ms (what `max_disorder` takes is part of it):\n\n| topic | rows | p50 | p95 | p99 | max |\n|---|---|---|---|---|---|");
+        let _ = writeln!(
+            out,
+            "\n## {} events/s\n\nAcknowledged by Kafka: {:.1} events/s. Heap for the job's state: {} MB.\n",
+            steady.rate, steady.achieved, steady.heap_mib
+        );
+        let _ = writeln!(
+            out,
+            "Window end → readable row, in ms (what `max_disorder` takes is part of it):\n\n| topic | rows | p50 | p95 | p99 | max |\n|---|---|---|---|---|---|"
+        );
         for (topic, histogram) in &steady.results {
             let at = |quantile: f64| histogram.value_at_quantile(quantile);
-            let _ = writeln!(out, "| {topic} | {} | {} | {} | {} | {} |", histogram.len(), at(0.5), at(0.95), at(0.99), histogram.max());
+            let _ = writeln!(
+                out,
+                "| {topic} | {} | {} | {} | {} | {} |",
+                histogram.len(),
+                at(0.5),
+                at(0.95),
+                at(0.99),
+                histogram.max()
+            );
         }
         let [p50, p95, p99] = steady.kafka;
-        let _ = writeln!(out, "\nEvent sent → acknowledged by Kafka: p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms.\n");
+        let _ = writeln!(
+            out,
+            "\nEvent sent → acknowledged by Kafka: p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms.\n"
+        );
         let _ = writeln!(out, "| process | CPU cores | resident MB (most) |\n|---|---|---|");
         for (name, cpu, resident) in &steady.processes {
             let _ = writeln!(out, "| {name} | {cpu:.2} | {resident:.0} |");

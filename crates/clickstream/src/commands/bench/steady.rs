@@ -51,7 +51,12 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
     let _guard = shutdown.clone().drop_guard();
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
     producer.warm_up("shop").await?;
-    tokio::spawn(heartbeat::run(stack.kafka_address().to_owned(), producer.clone(), "shop".into(), shutdown.clone()));
+    tokio::spawn(heartbeat::run(
+        stack.kafka_address().to_owned(),
+        producer.clone(),
+        "shop".into(),
+        shutdown.clone(),
+    ));
     let (rows, mut arrivals) = mpsc::channel(65_536);
     let kafka = stack.kafka_address().to_owned();
     let following = shutdown.clone();
@@ -62,7 +67,8 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
 
     let mut latencies = Latencies::default();
     let warm_until = Instant::now() + options.warmup;
-    let _ = tokio::time::timeout_at(warm_until.into(), async { while arrivals.recv().await.is_some() {} }).await;
+    let _ =
+        tokio::time::timeout_at(warm_until.into(), async { while arrivals.recv().await.is_some() {} }).await;
     producer.latency(true);
     let (began, before, acknowledged) = (Instant::now(), usages(stack), producer.counts().acknowledged);
     let mut peak: Vec<Usage> = before.clone();
@@ -97,10 +103,15 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
         .iter()
         .zip(&after)
         .zip(&peak)
-        .map(|((before, after), peak)| (after.name.clone(), (after.cpu_s - before.cpu_s) / seconds, peak.resident_mib))
+        .map(|((before, after), peak)| {
+            (after.name.clone(), (after.cpu_s - before.cpu_s) / seconds, peak.resident_mib)
+        })
         .collect();
     let kafka = producer.latency(true);
-    let results = topic::RESULTS.into_iter().filter_map(|name| Some((name, latencies.topics().get(name)?.clone()))).collect();
+    let results = topic::RESULTS
+        .into_iter()
+        .filter_map(|name| Some((name, latencies.topics().get(name)?.clone())))
+        .collect();
     Ok(Steady {
         rate,
         achieved: (producer.counts().acknowledged - acknowledged) as f64 / seconds,
