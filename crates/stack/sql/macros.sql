@@ -3,30 +3,32 @@
 {#- A window boundary as the topics write times: RFC 3339, UTC, milliseconds. -#}
 {% macro rfc3339(column) %}DATE_FORMAT({{ column }}, 'yyyy-MM-dd''T''HH:mm:ss.SSS') || 'Z'{% endmacro %}
 
-{#- A view of events with `reach` = distance - phase, where
-      phase     slice modulo {{ slices }}, the event's place in the cycle of slides
-      distance  slides since the previous event of the same key, {{ slices }} where there is none within a window.
-    RAND() >= 0 is always true and keeps the planner from copying the expression into every counter; and columns that
-    cannot be NULL take less generated code.
+{#- A view of events with their distance: the slides since the previous event of the same key, {{ slices }} where there is none
+    within a window.
     LAG needs the rows of one key in event time order, one by one. With order='event_time' Flink sorts them, at the price
     of a timer and a buffer for every key (and see the plan's `isRows` in src/job/plan.rs); rows that come out of such a
     view are sorted already, and order='PROCTIME()' takes them as they come. -#}
-{% macro distance_view(name, key, columns, condition=none, source='events', reach='reach', order='event_time') -%}
+{% macro distance_view(name, key, columns, condition=none, source='events', distance='distance', order='event_time') -%}
 CREATE TEMPORARY VIEW {{ name }} AS
-SELECT {{ columns }}, event_time, slice, CASE WHEN RAND() >= 0 THEN MOD(slice, {{ slices }}) ELSE 0 END AS phase,
-       CASE WHEN RAND() >= 0
-            THEN COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) - MOD(slice, {{ slices }})
-            ELSE 0 END AS {{ reach }}
+SELECT {{ columns }}, event_time, slice,
+       COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) AS {{ distance }}
 FROM (
   SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY sort_time) AS previous_slice
   FROM (SELECT *, {{ order }} AS sort_time FROM {{ source }}{% if condition %} WHERE {{ condition }}{% endif %})
 );
 {%- endmacro %}
 
-{#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}. -#}
-{% macro count_first(name, reach='reach') -%}
+{#- The number of the slide that begins at a time, modulo {{ slices }}: its place in the cycle of slides.
+    (RAND() >= 0 is always true and keeps the planner from copying the expression into every counter.) -#}
+{% macro phase_of(window_start) -%}
+CASE WHEN RAND() >= 0 THEN COALESCE(MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', CAST({{ window_start }} AS TIMESTAMP(3))) / {{ slide_s }}, {{ slices }}), 0) ELSE 0 END
+{%- endmacro %}
+
+{#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}: such a window
+    ends MOD(c - phase, {{ slices }}) slices after the event's own. -#}
+{% macro count_first(name, distance='distance') -%}
 {% for c in range(slices) -%}
-COUNT(*) FILTER (WHERE {{ reach }} >= {{ slices - c }} OR (phase > {{ c }} AND {{ reach }} >= {{ -c }})) AS {{ name }}_{{ c }}
+SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN event_count ELSE 0 END) AS {{ name }}_{{ c }}
 {%- if not loop.last %},
          {% endif %}
 {%- endfor %}
@@ -37,6 +39,10 @@ COUNT(*) FILTER (WHERE {{ reach }} >= {{ slices - c }} OR (phase > {{ c }} AND {
 CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{ slide_s }} - 1, {{ slices }})
 {%- for c in range(slices) %} WHEN {{ c }} THEN {{ name }}_{{ c }}{% endfor %} END
 {%- endmacro %}
+
+{#- One slide, and a whole window, as arguments of TUMBLE and HOP. -#}
+{% macro slide() %}INTERVAL '{{ slide_s }}' SECOND(6){% endmacro %}
+{% macro size() %}INTERVAL '{{ window_s }}' SECOND(6){% endmacro %}
 
 {#- The earlier of the time in a text and the arrival; NULL where the text holds no time, or one more than max_future
     ahead of the arrival. Written so that `text`, an expensive expression, stands there once: of two times in one format

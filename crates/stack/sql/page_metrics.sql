@@ -2,12 +2,23 @@
 --
 -- `COUNT(DISTINCT user_id)` in a HOP would be the textbook query (textbook/page_metrics.sql gives the same rows). It
 -- keeps one set of users per page and slide and unites {{ slices }} of them at every window end: the larger the window, the
--- longer everybody waits. Here every event instead carries `distance`: how many slides ago the same user was last seen
--- on the page (at most {{ slices }}, a full window). In a window whose last slice is w, an event of slice s is the user's first
--- exactly when distance >= {{ slices }} - (w - s); so unique users are a plain sum, and closing a window costs no more than
--- for views. w is not known while summing, but w modulo {{ slices }} has only {{ slices }} values: one counter for each, and the
--- window picks its own at the end.
+-- longer everybody waits. Here every event instead carries its `distance`: how many slides ago the same user was last
+-- seen on the page (at most {{ slices }}, a full window). In a window whose last slice is w, an event of slice s is the
+-- user's first exactly when distance >= {{ slices }} - (w - s); so unique users are a plain sum, and closing a window costs no
+-- more than for views. w is not known while summing, but w modulo {{ slices }} has only {{ slices }} values: one counter for each,
+-- and the window picks its own at the end.
 {{ distance_view('page_events', ['site_id', 'page_url', 'user_id'], 'site_id, page_url, event_type', source='user_events', order='PROCTIME()') }}
+
+-- First one row per page, slide and distance, for these are few: only they, not every event, go into the many counters.
+CREATE TEMPORARY VIEW page_slices AS
+SELECT site_id, page_url, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
+       COUNT(*) AS event_count,
+       COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
+       COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
+       COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
+       COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count
+FROM TUMBLE(TABLE page_events, DESCRIPTOR(event_time), {{ slide() }})
+GROUP BY site_id, page_url, distance, window_start, window_end, window_time;
 
 CREATE TEMPORARY VIEW page_windows AS
 SELECT site_id, window_start, window_end, page_url, view_count, click_count, add_to_cart_count, purchase_count,
@@ -15,12 +26,10 @@ SELECT site_id, window_start, window_end, page_url, view_count, click_count, add
        CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate
 FROM (
   SELECT site_id, window_start, window_end, page_url,
-         COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
-         COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
-         COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
-         COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
+         SUM(view_count) AS view_count, SUM(click_count) AS click_count,
+         SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count,
          {{ count_first('unique_users') }}
-  FROM HOP(TABLE page_events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+  FROM HOP(TABLE page_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, page_url, window_start, window_end
 )
 {{ emit_from }};

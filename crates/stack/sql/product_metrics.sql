@@ -1,5 +1,15 @@
--- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains `distance`.
+-- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains them.
 {{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL', source='user_events', order='PROCTIME()') }}
+
+CREATE TEMPORARY VIEW product_slices AS
+SELECT site_id, product_id, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
+       COUNT(*) AS event_count,
+       COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
+       COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
+       COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
+       COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count
+FROM TUMBLE(TABLE product_events, DESCRIPTOR(event_time), {{ slide() }})
+GROUP BY site_id, product_id, distance, window_start, window_end, window_time;
 
 CREATE TEMPORARY VIEW product_windows AS
 SELECT site_id, window_start, window_end, product_id, view_count, click_count, add_to_cart_count, purchase_count,
@@ -7,12 +17,10 @@ SELECT site_id, window_start, window_end, product_id, view_count, click_count, a
        CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate
 FROM (
   SELECT site_id, window_start, window_end, product_id,
-         COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
-         COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
-         COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
-         COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
+         SUM(view_count) AS view_count, SUM(click_count) AS click_count,
+         SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count,
          {{ count_first('unique_users') }}
-  FROM HOP(TABLE product_events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+  FROM HOP(TABLE product_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, product_id, window_start, window_end
 )
 {{ emit_from }};

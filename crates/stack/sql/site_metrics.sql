@@ -2,7 +2,18 @@
 --
 -- Users and sessions are counted by distance, as in page_metrics.sql; users.sql has added the user's, here the session's
 -- comes to it. Buyers are few: an ordinary COUNT(DISTINCT) is cheap for them.
-{{ distance_view('site_events', ['site_id', 'session_id'], 'site_id, user_id, event_type, revenue, user_reach', source='user_events', reach='session_reach') }}
+{{ distance_view('site_events', ['site_id', 'session_id'], "site_id, event_type, CASE WHEN event_type = 'purchase' THEN user_id END AS buyer, revenue, user_distance", source='user_events', distance='session_distance') }}
+
+CREATE TEMPORARY VIEW site_slices AS
+SELECT site_id, buyer, user_distance, session_distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
+       COUNT(*) AS event_count,
+       COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
+       COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
+       COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
+       COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
+       SUM(revenue) AS revenue
+FROM TUMBLE(TABLE site_events, DESCRIPTOR(event_time), {{ slide() }})
+GROUP BY site_id, buyer, user_distance, session_distance, window_start, window_end, window_time;
 
 CREATE TEMPORARY VIEW site_windows AS
 SELECT site_id, window_start, window_end, event_count, view_count, click_count, add_to_cart_count, purchase_count,
@@ -14,17 +25,13 @@ FROM (
   SELECT site_id, window_start, window_end, event_count, view_count, click_count, add_to_cart_count, purchase_count,
          {{ pick('unique_users') }} AS unique_users, {{ pick('active_sessions') }} AS active_sessions, buyers, revenue
   FROM (
-    SELECT site_id, window_start, window_end,
-           COUNT(*) AS event_count,
-           COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
-           COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
-           COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
-           COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
-           COUNT(DISTINCT user_id) FILTER (WHERE event_type = 'purchase') AS buyers,
-           SUM(revenue) AS revenue,
-           {{ count_first('unique_users', 'user_reach') }},
-           {{ count_first('active_sessions', 'session_reach') }}
-    FROM HOP(TABLE site_events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+    SELECT site_id, window_start, window_end, SUM(event_count) AS event_count,
+           SUM(view_count) AS view_count, SUM(click_count) AS click_count,
+           SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count,
+           COUNT(DISTINCT buyer) AS buyers, SUM(revenue) AS revenue,
+           {{ count_first('unique_users', 'user_distance') }},
+           {{ count_first('active_sessions', 'session_distance') }}
+    FROM HOP(TABLE site_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
     GROUP BY site_id, window_start, window_end
   )
 )
