@@ -79,9 +79,12 @@ pub struct Event<'a> {
 impl Event<'_> {
     /// Appends the canonical JSON form to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"event_id\":");
-        write_text(&self.event_id, out);
+        // the time first, at a fixed place: Flink cuts it out of every record
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        self.timestamp.write_to(out);
+        out.push(b'"');
         for (name, text) in [
+            ("event_id", self.event_id.as_ref()),
             ("site_id", self.site_id.as_ref()),
             ("event_type", self.event_type.name()),
             ("user_id", self.user_id.as_ref()),
@@ -96,9 +99,6 @@ impl Event<'_> {
             }
         };
         option("product_id", &self.product_id, out);
-        out.extend_from_slice(b",\"timestamp\":\"");
-        self.timestamp.write_to(out);
-        out.push(b'"');
         option("referrer", &self.referrer, out);
         option("user_agent", &self.user_agent, out);
         option("element", &self.element, out);

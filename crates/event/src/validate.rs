@@ -44,7 +44,10 @@ impl Default for Rules {
 
 /// A record that is no malformed one.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every record is an event; a box would cost each an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is an event; a box would cost each an allocation"
+)]
 pub enum Record<'a> {
     /// An event, with its event time: the earlier of its timestamp and its arrival.
     Event(Event<'a>, Timestamp),

@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE event_log (
   source_partition INT METADATA FROM 'partition' VIRTUAL,
   source_offset BIGINT METADATA FROM 'offset' VIRTUAL,
   event_time AS CASE
-    WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, POSITION('\"timestamp\":\"' IN record_value) + 13, 23)") }}
+    WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, 15, 23)") }}
     ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')") }} END,
   processing_time AS PROCTIME(),
   WATERMARK FOR event_time AS event_time - {{ (max_disorder_ms + 1) | interval }}
@@ -48,16 +48,16 @@ FROM canonical_records;
 
 CREATE TEMPORARY VIEW records AS
 SELECT source_partition, source_offset, record_value, event_time, processing_time,
-       CASE WHEN quoted IS NOT NULL THEN quoted[4] ELSE joined[2] END AS event_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[8] ELSE joined[3] END AS site_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[12] ELSE joined[4] END AS event_type,
-       CASE WHEN quoted IS NOT NULL THEN quoted[16] ELSE joined[5] END AS user_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[20] ELSE joined[6] END AS session_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[24] ELSE joined[7] END AS page_url,
-       CASE WHEN quoted[26] = 'product_id' THEN quoted[28] ELSE NULLIF(joined[8], '') END AS product_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[8] ELSE joined[2] END AS event_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[12] ELSE joined[3] END AS site_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[16] ELSE joined[4] END AS event_type,
+       CASE WHEN quoted IS NOT NULL THEN quoted[20] ELSE joined[5] END AS user_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[24] ELSE joined[6] END AS session_id,
+       CASE WHEN quoted IS NOT NULL THEN quoted[28] ELSE joined[7] END AS page_url,
+       CASE WHEN quoted[30] = 'product_id' THEN quoted[32] ELSE NULLIF(joined[8], '') END AS product_id,
        joined[1] AS foreign_timestamp,
        CASE WHEN quoted IS NULL THEN joined[9]
-            WHEN quoted[12] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) END AS amount,
+            WHEN quoted[16] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) END AS amount,
        quoted IS NOT NULL AS is_canonical,
        CARDINALITY(joined) AS foreign_field_count
 FROM cut_records;

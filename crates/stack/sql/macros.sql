@@ -4,17 +4,14 @@
 {% macro rfc3339(column) %}DATE_FORMAT({{ column }}, 'yyyy-MM-dd''T''HH:mm:ss.SSS') || 'Z'{% endmacro %}
 
 {#- A view of events with their distance: the slides since the previous event of the same key, {{ slices }} where there is none
-    within a window.
-    LAG needs the rows of one key in event time order, one by one. With order='event_time' Flink sorts them, at the price
-    of a timer and a buffer for every key (and see the plan's `isRows` in src/job/plan.rs); rows that come out of such a
-    view are sorted already, and order='PROCTIME()' takes them as they come. -#}
-{% macro distance_view(name, key, columns, condition=none, source='events', distance='distance', order='event_time') -%}
+    within a window. The source must be sorted by event time (sorted_events.sql). -#}
+{% macro distance_view(name, key, columns, condition=none, source='sorted_events', distance='distance') -%}
 CREATE TEMPORARY VIEW {{ name }} AS
 SELECT {{ columns }}, event_time, slice,
        COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) AS {{ distance }}
 FROM (
-  SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY sort_time) AS previous_slice
-  FROM (SELECT *, {{ order }} AS sort_time FROM {{ source }}{% if condition %} WHERE {{ condition }}{% endif %})
+  SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY sorted_order) AS previous_slice
+  FROM (SELECT *, PROCTIME() AS sorted_order FROM {{ source }}{% if condition %} WHERE {{ condition }}{% endif %})
 );
 {%- endmacro %}
 
@@ -26,9 +23,9 @@ CASE WHEN RAND() >= 0 THEN COALESCE(MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01
 
 {#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}: such a window
     ends MOD(c - phase, {{ slices }}) slices after the event's own. -#}
-{% macro count_first(name, distance='distance') -%}
+{% macro count_first(name, distance='distance', weight='event_count') -%}
 {% for c in range(slices) -%}
-SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN event_count ELSE 0 END) AS {{ name }}_{{ c }}
+SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN {{ weight }} ELSE 0 END) AS {{ name }}_{{ c }}
 {%- if not loop.last %},
          {% endif %}
 {%- endfor %}

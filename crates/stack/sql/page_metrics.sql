@@ -7,7 +7,7 @@
 -- user's first exactly when distance >= {{ slices }} - (w - s); so unique users are a plain sum, and closing a window costs no
 -- more than for views. w is not known while summing, but w modulo {{ slices }} has only {{ slices }} values: one counter for each,
 -- and the window picks its own at the end.
-{{ distance_view('page_events', ['site_id', 'page_url', 'user_id'], 'site_id, page_url, event_type', source='user_events', order='PROCTIME()') }}
+{{ distance_view('page_events', ['site_id', 'page_url', 'user_id'], 'site_id, page_url, event_type') }}
 
 -- First one row per page, slide and distance, for these are few: only they, not every event, go into the many counters.
 CREATE TEMPORARY VIEW page_slices AS

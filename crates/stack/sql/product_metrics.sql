@@ -1,5 +1,5 @@
 -- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains them.
-{{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL', source='user_events', order='PROCTIME()') }}
+{{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL') }}
 
 CREATE TEMPORARY VIEW product_slices AS
 SELECT site_id, product_id, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,

@@ -1,19 +1,38 @@
 -- Site metrics: the whole site per window, with sessions, conversion and revenue.
 --
--- Users and sessions are counted by distance, as in page_metrics.sql; users.sql has added the user's, here the session's
--- comes to it. Buyers are few: an ordinary COUNT(DISTINCT) is cheap for them.
-{{ distance_view('site_events', ['site_id', 'session_id'], "site_id, event_type, CASE WHEN event_type = 'purchase' THEN user_id END AS buyer, revenue, user_distance", source='user_events', distance='session_distance') }}
+-- Users and sessions are counted by distance, as in page_metrics.sql. Buyers are few: an ordinary COUNT(DISTINCT) is
+-- cheap for them.
+{{ distance_view('user_events', ['site_id', 'user_id'], "site_id, event_type, CASE WHEN event_type = 'purchase' THEN user_id END AS buyer, revenue") }}
 
-CREATE TEMPORARY VIEW site_slices AS
-SELECT site_id, buyer, user_distance, session_distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
+{{ distance_view('session_events', ['site_id', 'session_id'], 'site_id') }}
+
+CREATE TEMPORARY VIEW user_slices AS
+SELECT site_id, buyer, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
        COUNT(*) AS event_count,
        COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
        COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
        COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
        COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
        SUM(revenue) AS revenue
-FROM TUMBLE(TABLE site_events, DESCRIPTOR(event_time), {{ slide() }})
-GROUP BY site_id, buyer, user_distance, session_distance, window_start, window_end, window_time;
+FROM TUMBLE(TABLE user_events, DESCRIPTOR(event_time), {{ slide() }})
+GROUP BY site_id, buyer, distance, window_start, window_end, window_time;
+
+CREATE TEMPORARY VIEW session_slices AS
+SELECT site_id, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase, COUNT(*) AS event_count
+FROM TUMBLE(TABLE session_events, DESCRIPTOR(event_time), {{ slide() }})
+GROUP BY site_id, distance, window_start, window_end, window_time;
+
+-- An event comes twice here, once for its user and once for its session. All but the sessions is summed over the first;
+-- at distance 0 an event counts in no counter.
+CREATE TEMPORARY VIEW site_slices AS
+SELECT site_id, slice_time, phase, distance AS user_distance, CAST(0 AS BIGINT) AS session_distance, event_count AS weight,
+       event_count, view_count, click_count, add_to_cart_count, purchase_count, buyer, revenue
+FROM user_slices
+UNION ALL
+SELECT site_id, slice_time, phase, CAST(0 AS BIGINT), distance, event_count,
+       CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT),
+       CAST(NULL AS STRING), CAST(NULL AS DECIMAL(38, 4))
+FROM session_slices;
 
 CREATE TEMPORARY VIEW site_windows AS
 SELECT site_id, window_start, window_end, event_count, view_count, click_count, add_to_cart_count, purchase_count,
@@ -29,8 +48,8 @@ FROM (
            SUM(view_count) AS view_count, SUM(click_count) AS click_count,
            SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count,
            COUNT(DISTINCT buyer) AS buyers, SUM(revenue) AS revenue,
-           {{ count_first('unique_users', 'user_distance') }},
-           {{ count_first('active_sessions', 'session_distance') }}
+           {{ count_first('unique_users', 'user_distance', 'weight') }},
+           {{ count_first('active_sessions', 'session_distance', 'weight') }}
     FROM HOP(TABLE site_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
     GROUP BY site_id, window_start, window_end
   )

@@ -107,7 +107,18 @@ impl Cluster {
             .iter()
             .any(|option| option.starts_with("-XX:+Use") && option.ends_with("GC"));
         if !collector_chosen {
-            task_manager_options.extend(["-XX:+UseG1GC".into(), "-XX:MaxGCPauseMillis=100".into()]);
+            // nearly all that is new either dies at once or stays for minutes: a large young generation copies it once,
+            // and large regions leave fewer references between regions to keep account of
+            task_manager_options.extend(
+                [
+                    "-XX:+UseG1GC",
+                    "-XX:MaxGCPauseMillis=200",
+                    "-XX:+UnlockExperimentalVMOptions",
+                    "-XX:G1NewSizePercent=20",
+                    "-XX:G1HeapRegionSize=8m",
+                ]
+                .map(str::to_owned),
+            );
         }
         task_manager_options.extend(self.task_manager_options.iter().cloned());
         Ok([

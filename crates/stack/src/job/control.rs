@@ -12,7 +12,7 @@ use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
-use crate::job::template::{self, JobParameters, Start, UniqueUsers};
+use crate::job::template::{self, JobParameters, Start};
 use crate::layout::Layout;
 
 /// The job's name in Flink's web UI.
@@ -253,7 +253,9 @@ impl JobControl {
             ("table.optimizer.reuse-optimize-block-with-digest-enabled", "true".into()),
             ("table.exec.sink.upsert-materialize", "NONE".into()),
             ("table.exec.state.ttl", format!("{ttl_s} s")),
-            ("table.generated-code.max-length", std::env::var("MAXLEN").unwrap_or("4000".into())),
+            // cutting generated classes into small methods takes seconds of every start; none of ours comes near what the JVM
+            // refuses, and the few that it only interprets see one row per slide
+            ("table.generated-code.max-length", "1000000".into()),
             // a partition without traffic gets heartbeats; an idle timeout would lose data
             ("table.exec.source.idle-timeout", "0 ms".into()),
             ("pipeline.auto-watermark-interval", "20 ms".into()),
@@ -302,8 +304,7 @@ impl JobControl {
             why: "the gateway must run on this machine, or share this directory with it".into(),
         })?;
         let ttl = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
-        let (json, changes) = plan::adapt(&json, ttl, self.parameters.unique_users == UniqueUsers::Distance)?;
-        tracing::debug!(?changes, "plan adapted");
+        let json = plan::adapt(&json, ttl)?;
         let write = |name: &str, text: &str| {
             fs::write(dir.join(name), text)
                 .map_err(StackError::io(format!("cannot write {}", dir.join(name).display())))

@@ -50,7 +50,7 @@ const MACROS: &str = include_str!("../../sql/macros.sql");
 /// The SQL files in the order they are sent; of a metric with a textbook form, that form comes second.
 const FILES: [(&str, &str, Option<&str>); 7] = [
     ("events.sql", include_str!("../../sql/events.sql"), None),
-    ("users.sql", include_str!("../../sql/users.sql"), None),
+    ("sorted_events.sql", include_str!("../../sql/sorted_events.sql"), None),
     (
         "page_metrics.sql",
         include_str!("../../sql/page_metrics.sql"),
@@ -171,18 +171,32 @@ const NUMBER: &str = r"(?:-?\d{1,14}(?:\.\d+)?|-?\d\.\d+E(?:-?\d|-\d+|1[0-3]))?"
 const FRACTION: &str = r"(?:\.\d{1,3})?";
 const CUT: &str = r"\d{0,6}";
 /// A character that stands in a canonical text as itself: printable ASCII but quote and backslash. Text beyond ASCII takes
-/// the other way, which also finds bytes that are no UTF-8. (Java matches a greedy class in a tight loop, a possessive one
+/// the other way, which also finds bytes that are no UTF-8. They are listed one by one because Java then looks them up in
+/// one table, while it asks every range of a class in turn. (And it matches a greedy class in a tight loop, a possessive one
 /// not; as the class holds no quote, nothing is tried twice.)
-const PLAIN: &str = r"[ !#-\[\]-~]";
+fn plain() -> String {
+    let characters: String = (' '..='~').filter(|c| !matches!(c, '"' | '\\')).collect();
+    format!(
+        "[{}]",
+        characters
+            .replace('[', r"\[")
+            .replace(']', r"\]")
+            .replace('^', r"\^")
+            .replace('&', r"\&")
+            .replace('-', r"\-")
+            .replace('\'', "''")
+    )
+}
 /// HEX reads the value as text; where that is not faithful, other bytes come back.
 const IS_UTF8: &str = "UNHEX(HEX(record_value)) = CAST(record_value AS BYTES)";
 
 /// The whole of a canonical record.
 fn canonical_pattern() -> String {
-    let text = |name: &str| format!(r#""{name}":"{PLAIN}+""#);
-    let option = |name: &str| format!(r#"(?:,"{name}":"{PLAIN}*")?"#);
+    let plain = plain();
+    let text = |name: &str| format!(r#""{name}":"{plain}+""#);
+    let option = |name: &str| format!(r#"(?:,"{name}":"{plain}*")?"#);
     format!(
-        r#"^\{{{},{},"event_type":"(?:page_view|click|add_to_cart|purchase)",{},{},{}(?:,{})?,"timestamp":"{DATE}T{TIME}\.\d\d\dZ"{}{}{}(?:,"value":-?(?:0|[1-9]\d{{0,11}})(?:\.\d{{1,4}})?)?{}\}}$"#,
+        r#"^\{{"timestamp":"{DATE}T{TIME}\.\d\d\dZ",{},{},"event_type":"(?:page_view|click|add_to_cart|purchase)",{},{},{}(?:,{})?{}{}{}(?:,"value":-?(?:0|[1-9]\d{{0,11}})(?:\.\d{{1,4}})?)?{}\}}$"#,
         text("event_id"),
         text("site_id"),
         text("user_id"),

@@ -74,7 +74,6 @@ async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<(f64, f64)> {
         if read >= backlog as i64 / 2 && half.is_none() {
             half = Some((Instant::now(), read));
         }
-        if std::env::var_os("CURVE").is_some() { eprintln!("curve {:?} {read}", first.map(|f| f.elapsed())); }
         if let (Some(first), Some((half, at_half)), true) = (first, half, read >= backlog as i64) {
             let rate = |events: i64, since: Instant| events as f64 / since.elapsed().as_secs_f64().max(0.001);
             return Ok((rate(backlog as i64, first), rate(backlog as i64 - at_half, half)));

@@ -48,8 +48,9 @@ impl Options {
             .map(|rate| rate.trim().parse().ok().filter(|r| (10.0..=1e6).contains(r)))
             .collect();
         Ok(Self {
-            rates: rates
-                .ok_or_else(|| wrong("rates", "numbers from 10 to 1000000 separated by commas, or none, are needed"))?,
+            rates: rates.ok_or_else(|| {
+                wrong("rates", "numbers from 10 to 1000000 separated by commas, or none, are needed")
+            })?,
             warmup: time("warmup")?,
             measure: time("measure")?,
             backlog: text("backlog").parse().map_err(|_| wrong("backlog", "a whole number is needed"))?,
