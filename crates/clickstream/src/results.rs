@@ -91,12 +91,11 @@ pub async fn follow(
         let at = Timestamp::now();
         let name =
             topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]).find(|name| *name == message.topic());
-        if let (Some(topic), Some(payload)) = (name, message.payload()) {
-            if let Some(row) = parse(topic, payload) {
-                if rows.send(Arrived { topic, at, row }).await.is_err() {
-                    return Ok(());
-                }
-            }
+        if let (Some(topic), Some(payload)) = (name, message.payload())
+            && let Some(row) = parse(topic, payload)
+            && rows.send(Arrived { topic, at, row }).await.is_err()
+        {
+            return Ok(());
         }
     }
 }

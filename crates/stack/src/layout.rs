@@ -47,14 +47,14 @@ impl Layout {
         let probe = layout.run().join("probe");
         fs::File::create(&probe).and_then(|mut file| file.write_all(&[0; 4096])).map_err(hint)?;
         let _ = fs::remove_file(&probe);
-        if let Some(free) = free_space(&layout.root) {
-            if free < MIN_FREE {
-                return Err(fail(format!(
-                    "only {} MB are free there and {} MB are needed; free some space, or choose another with --data-dir",
-                    free >> 20,
-                    MIN_FREE >> 20
-                )));
-            }
+        if let Some(free) = free_space(&layout.root)
+            && free < MIN_FREE
+        {
+            return Err(fail(format!(
+                "only {} MB are free there and {} MB are needed; free some space, or choose another with --data-dir",
+                free >> 20,
+                MIN_FREE >> 20
+            )));
         }
         Ok(layout)
     }

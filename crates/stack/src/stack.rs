@@ -274,10 +274,10 @@ impl Stack {
     /// Notes which of the components that were started again answer by now.
     async fn refresh(&self) {
         let starting = |s: &&Supervisor| s.component().state == State::Starting;
-        if let Some(kafka) = self.kafka.as_ref().filter(starting) {
-            if broker::wait_ready(&self.kafka_address, Duration::ZERO, || None).await.is_ok() {
-                kafka.mark_ready();
-            }
+        if let Some(kafka) = self.kafka.as_ref().filter(starting)
+            && broker::wait_ready(&self.kafka_address, Duration::ZERO, || None).await.is_ok()
+        {
+            kafka.mark_ready();
         }
         for process in self.flink.iter().filter(starting) {
             let component = process.component();

@@ -119,7 +119,7 @@ impl Generator {
             sent += 1;
             produced += 1;
             copies.extend(copy.map(Later));
-            if produced % 512 == 0 {
+            if produced.is_multiple_of(512) {
                 // at rates beyond the clock's resolution this loop never waits: let others run
                 tokio::task::yield_now().await;
             }

@@ -105,10 +105,10 @@ impl ProducerContext for Context {
             Ok(message) => message.partition(),
             Err((_, message)) => message.partition(),
         };
-        if sent.heartbeat {
-            if let Some(flag) = lock(&self.shared.beating).get(partition.max(0) as usize) {
-                flag.store(false, Ordering::Relaxed);
-            }
+        if sent.heartbeat
+            && let Some(flag) = lock(&self.shared.beating).get(partition.max(0) as usize)
+        {
+            flag.store(false, Ordering::Relaxed);
         }
         match result {
             Ok(_) => {

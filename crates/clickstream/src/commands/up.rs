@@ -179,7 +179,7 @@ async fn show(
                     latencies.age();
                 }
                 footer.result_latency = latencies.overall();
-                if seconds % 10 == 0 {
+                if seconds.is_multiple_of(10) {
                     footer.kafka_latency_p99 = config.generate.then(|| producer.latency(true).p99);
                 }
                 seconds += 1;

@@ -74,10 +74,10 @@ impl Settings {
                 settings.set(key, value, format!("--{}", key.flag()));
             }
         }
-        if matches.try_get_one::<bool>("embedded").ok().flatten() == Some(&true) {
-            if let Some(key) = find("engine") {
-                settings.set(key, "embedded".into(), "--embedded".into());
-            }
+        if matches.try_get_one::<bool>("embedded").ok().flatten() == Some(&true)
+            && let Some(key) = find("engine")
+        {
+            settings.set(key, "embedded".into(), "--embedded".into());
         }
         Ok(settings)
     }

@@ -66,14 +66,14 @@ impl Config {
             )));
         }
         let kafka = read.text("kafka");
-        if let Some(kafka) = &kafka {
-            if !kafka.split(',').all(|server| {
+        if let Some(kafka) = &kafka
+            && !kafka.split(',').all(|server| {
                 server
                     .rsplit_once(':')
                     .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-            }) {
-                return Err(read.wrong("kafka", "host:port is needed, as localhost:9092"));
-            }
+            })
+        {
+            return Err(read.wrong("kafka", "host:port is needed, as localhost:9092"));
         }
         let flink = match (read.url("flink")?, read.url("flink_gateway")?) {
             (None, None) => None,

@@ -1,5 +1,7 @@
 //! The product from outside: the binary, with real Kafka and real Flink.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
 mod cli;
 mod harness;
 mod kills;

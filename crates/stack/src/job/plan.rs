@@ -27,11 +27,11 @@ pub fn adapt(json: &str, dedup_ttl_s: i64) -> Result<String> {
             if text.contains("LAG(") && !text.contains("orderBy=[sorted_order") {
                 return Err(fail(&format!("a LAG is not over rows sorted before: {text}")));
             }
-        } else if kind.contains("deduplicate") {
-            if let Some(ttl) = node.pointer_mut("/state/0/ttl") {
-                *ttl = Value::String(format!("{dedup_ttl_s} s"));
-                changed += 1;
-            }
+        } else if kind.contains("deduplicate")
+            && let Some(ttl) = node.pointer_mut("/state/0/ttl")
+        {
+            *ttl = Value::String(format!("{dedup_ttl_s} s"));
+            changed += 1;
         }
     }
     if changed != 1 {

@@ -140,10 +140,10 @@ impl Session {
             return self.after(step, catalogue, rng);
         }
         let (kind, element) = self.actions.pop().unwrap_or((EventType::Click, Some("link")));
-        if kind == EventType::AddToCart {
-            if let Page::Product(product) = self.page {
-                self.in_cart = Some(product);
-            }
+        if kind == EventType::AddToCart
+            && let Page::Product(product) = self.page
+        {
+            self.in_cart = Some(product);
         }
         let step = self.did(kind, element);
         if kind == EventType::Purchase {
@@ -175,10 +175,8 @@ impl Session {
                     self.actions.push((EventType::Click, Some("gallery")));
                 }
             }
-            Page::Checkout if self.in_cart.is_some() => {
-                if rng.random_bool(0.72) {
-                    self.actions.push((EventType::Purchase, None));
-                }
+            Page::Checkout if self.in_cart.is_some() && rng.random_bool(0.72) => {
+                self.actions.push((EventType::Purchase, None));
             }
             Page::Home | Page::Category if rng.random_bool(0.30) => {
                 self.actions.push((EventType::Click, Some("teaser")))
