@@ -188,7 +188,9 @@ async fn show(
                     footer.lag = stack.rest().source_lag(&id).await;
                 }
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
-                footer.trouble = trouble(stack, (last_row.elapsed() > slide * 2 + Duration::from_secs(5)).then(|| last_row.elapsed()), producer);
+                let silent_for = Some(last_row.elapsed()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
+                let waits_for_events = !config.generate && footer.lag == Some(0);
+                footer.trouble = trouble(stack, silent_for, waits_for_events, producer);
                 live.footer(&footer);
                 write_state(stack, &footer);
             }
@@ -197,7 +199,12 @@ async fn show(
 }
 
 /// What is wrong at the moment, in one line; empty when all is well.
-fn trouble(stack: &Stack, silent_for: Option<Duration>, producer: &Producer) -> String {
+fn trouble(
+    stack: &Stack,
+    silent_for: Option<Duration>,
+    waits_for_events: bool,
+    producer: &Producer,
+) -> String {
     for component in stack.components() {
         let doing = match component.state {
             State::Starting => "is starting again",
@@ -218,12 +225,17 @@ fn trouble(stack: &Stack, silent_for: Option<Duration>, producer: &Producer) -> 
             producer.last_error().unwrap_or_default()
         );
     }
-    silent_for.map_or(String::new(), |time| {
-        format!(
-            "no results for {} s: is a partition without events and heartbeats, or is the job catching up?",
-            time.as_secs()
-        )
-    })
+    match silent_for.map(|time| time.as_secs()) {
+        None => String::new(),
+        Some(s) if waits_for_events => {
+            format!("no events for {s} s: write some to {}, or try `clickstream generate`", topic::EVENTS)
+        }
+        Some(s) => {
+            format!(
+                "no results for {s} s: is a partition without events and heartbeats, or is the job catching up?"
+            )
+        }
+    }
 }
 
 fn write_state(stack: &Stack, footer: &Footer) {
