@@ -41,7 +41,7 @@ impl TaskManagerMemory {
 const TASK_HEAP: std::ops::RangeInclusive<u64> = 448..=3072;
 
 /// State of the job per event per second, in KiB: what stays in memory of one event, times how long it stays.
-const KIB_PER_RATE: u64 = 440;
+const KIB_PER_RATE: u64 = 560;
 
 /// The task heap in MiB for `rate` events per second in windows of `window_s`, on a machine with `machine_mib`: what the
 /// state needs and half again, within bounds, and never more than a third of the machine.

@@ -64,10 +64,19 @@ async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<(f64, f64)> {
     let id = stack.job().status().id.unwrap_or_default();
     let mut first: Option<Instant> = None;
     let mut half: Option<(Instant, i64)> = None;
+    let mut before = 0;
     let deadline = Instant::now() + Duration::from_secs(600);
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let read = stack.rest().source_records(&id).await.unwrap_or(0);
+        if Instant::now() > deadline {
+            bail!("the job read {before} of {backlog} events in ten minutes");
+        }
+        let Some(read) = stack.rest().source_records(&id).await else { continue };
+        if read < before {
+            let why = stack.rest().last_exception(&id).await.unwrap_or_default();
+            bail!("Flink had to restart the job after {before} of {backlog} events: {why}");
+        }
+        before = read;
         if read > 0 && first.is_none() {
             first = Some(Instant::now());
         }
@@ -77,9 +86,6 @@ async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<(f64, f64)> {
         if let (Some(first), Some((half, at_half)), true) = (first, half, read >= backlog as i64) {
             let rate = |events: i64, since: Instant| events as f64 / since.elapsed().as_secs_f64().max(0.001);
             return Ok((rate(backlog as i64, first), rate(backlog as i64 - at_half, half)));
-        }
-        if Instant::now() > deadline {
-            bail!("the job read {read} of {backlog} events in ten minutes");
         }
     }
 }

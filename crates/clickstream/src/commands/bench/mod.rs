@@ -73,7 +73,11 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
         }
         if options.backlog > 0 {
             steps.line(&format!("catching up with {} events", options.backlog));
-            report.catch_up(&catch_up::measure(&config, options.backlog, &steps).await?);
+            // what was measured before took long: it is not lost to a catch-up that fails
+            match catch_up::measure(&config, options.backlog, &steps).await {
+                Ok(catch_up) => report.catch_up(&catch_up),
+                Err(error) => report.failure("Catch-up", &error),
+            }
         }
         anyhow::Ok(report.text())
     };

@@ -90,6 +90,11 @@ impl Report {
         );
     }
 
+    /// Adds that a measurement failed.
+    pub fn failure(&mut self, what: &str, error: &anyhow::Error) {
+        let _ = writeln!(self.0, "\n## {what}\n\nFailed: {error:#}");
+    }
+
     /// The text.
     pub fn text(self) -> String {
         self.0
