@@ -4,15 +4,28 @@
 {% macro rfc3339(column) %}DATE_FORMAT({{ column }}, 'yyyy-MM-dd''T''HH:mm:ss.SSS') || 'Z'{% endmacro %}
 
 {#- A view of events with their distance: the slides since the previous event of the same key, {{ slices }} where there is none
-    within a window. The source must be sorted by event time (sorted_events.sql). -#}
-{% macro distance_view(name, key, columns, condition=none, source='sorted_events', distance='distance') -%}
+    within a window. -#}
+{% macro distance_view(name, key, columns, condition=none) -%}
 CREATE TEMPORARY VIEW {{ name }} AS
 SELECT {{ columns }}, event_time, slice,
-       COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) AS {{ distance }}
+       COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) AS distance
 FROM (
   SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY sorted_order) AS previous_slice
-  FROM (SELECT *, PROCTIME() AS sorted_order FROM {{ source }}{% if condition %} WHERE {{ condition }}{% endif %})
+  FROM (SELECT *, PROCTIME() AS sorted_order FROM sorted_events{% if condition %} WHERE {{ condition }}{% endif %})
 );
+{%- endmacro %}
+
+{#- Events by type, as rows of one slide count them, and their sums over the slides of a window. -#}
+{% macro event_counts() -%}
+COUNT(*) AS event_count,
+       COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
+       COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
+       COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
+       COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count
+{%- endmacro %}
+{% macro sums_of_counts() -%}
+SUM(view_count) AS view_count, SUM(click_count) AS click_count,
+         SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count
 {%- endmacro %}
 
 {#- The number of the slide that begins at a time, modulo {{ slices }}: its place in the cycle of slides.

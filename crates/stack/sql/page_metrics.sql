@@ -12,11 +12,7 @@
 -- First one row per page, slide and distance, for these are few: only they, not every event, go into the many counters.
 CREATE TEMPORARY VIEW page_slices AS
 SELECT site_id, page_url, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
-       COUNT(*) AS event_count,
-       COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
-       COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
-       COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
-       COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count
+       {{ event_counts() }}
 FROM TUMBLE(TABLE page_events, DESCRIPTOR(event_time), {{ slide() }})
 GROUP BY site_id, page_url, distance, window_start, window_end, window_time;
 
@@ -26,8 +22,7 @@ SELECT site_id, window_start, window_end, page_url, view_count, click_count, add
        CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate
 FROM (
   SELECT site_id, window_start, window_end, page_url,
-         SUM(view_count) AS view_count, SUM(click_count) AS click_count,
-         SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count,
+         {{ sums_of_counts() }},
          {{ count_first('unique_users') }}
   FROM HOP(TABLE page_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, page_url, window_start, window_end

@@ -8,11 +8,7 @@
 
 CREATE TEMPORARY VIEW user_slices AS
 SELECT site_id, buyer, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
-       COUNT(*) AS event_count,
-       COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
-       COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
-       COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
-       COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
+       {{ event_counts() }},
        SUM(revenue) AS revenue
 FROM TUMBLE(TABLE user_events, DESCRIPTOR(event_time), {{ slide() }})
 GROUP BY site_id, buyer, distance, window_start, window_end, window_time;
@@ -45,8 +41,7 @@ FROM (
          {{ pick('unique_users') }} AS unique_users, {{ pick('active_sessions') }} AS active_sessions, buyers, revenue
   FROM (
     SELECT site_id, window_start, window_end, SUM(event_count) AS event_count,
-           SUM(view_count) AS view_count, SUM(click_count) AS click_count,
-           SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count,
+           {{ sums_of_counts() }},
            COUNT(DISTINCT buyer) AS buyers, SUM(revenue) AS revenue,
            {{ count_first('unique_users', 'user_distance', 'weight') }},
            {{ count_first('active_sessions', 'session_distance', 'weight') }}

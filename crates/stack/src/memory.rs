@@ -44,7 +44,8 @@ const TASK_HEAP: std::ops::RangeInclusive<u64> = 448..=3072;
 const KIB_PER_RATE: u64 = 605;
 
 /// The task heap in MiB for `rate` events per second in windows of `window_s`, on a machine with `machine_mib`: what the
-/// state needs and as much again, for a collector with little room left stops everything for seconds, within bounds, and never more than a third of the machine.
+/// state needs and as much again (a collector with little room left stops everything for seconds), within bounds, and
+/// never more than a third of the machine.
 pub fn task_heap(rate: u64, window_s: u64, machine_mib: u64) -> u64 {
     // the state of five minutes was measured; other windows hold theirs in proportion
     let state = rate.saturating_mul(KIB_PER_RATE) / 1024 * (window_s + 120) / 420;

@@ -11,6 +11,18 @@ use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 
+/// Traffic with everything in it that must not count.
+pub const SPOILT: [&str; 8] = [
+    "--inject-late",
+    "0.02",
+    "--inject-duplicate",
+    "0.03",
+    "--inject-malformed",
+    "0.02",
+    "--inject-future",
+    "0.01",
+];
+
 /// A record as it stands in Kafka.
 #[derive(Clone, Debug)]
 pub struct Record {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clickstream_event::topic;
 
-use crate::harness::{World, is_alive, try_read, until};
+use crate::harness::{SPOILT, World, is_alive, try_read, until};
 use crate::recount::check;
 
 fn newest_window(world: &World) -> Option<String> {
@@ -44,18 +44,8 @@ fn rows_equal_a_recount_after_killing_everything() {
         "--rate",
         "300",
     ];
-    let spoilt = [
-        "--inject-late",
-        "0.02",
-        "--inject-duplicate",
-        "0.03",
-        "--inject-malformed",
-        "0.02",
-        "--inject-future",
-        "0.01",
-    ];
     let mut world = World::new(&options);
-    world.up(&spoilt);
+    world.up(&SPOILT);
     wait_for_results(&world, "the start", Instant::now());
     for component in ["taskmanager", "kafka", "jobmanager", "sql-gateway"] {
         let job = world.status()["job"]["id"].clone();

@@ -7,21 +7,10 @@ use std::time::Duration;
 use clickstream_event::topic;
 use serde_json::json;
 
-use crate::harness::World;
+use crate::harness::{SPOILT, World};
 use crate::recount::{check, rows_of};
 
 const SHORT: [&str; 6] = ["--window", "8s", "--slide", "2s", "--taskmanager-heap", "400"];
-const SPOILT: [&str; 8] = [
-    "--inject-late",
-    "0.02",
-    "--inject-duplicate",
-    "0.03",
-    "--inject-malformed",
-    "0.02",
-    "--inject-future",
-    "0.01",
-];
-
 /// One world, one story: sample traffic with everything injected, a stop, a restart, a foreign producer, another window.
 #[test]
 fn rows_equal_a_recount() {

@@ -14,7 +14,7 @@ FROM (
          COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
          COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
          COUNT(DISTINCT user_id) AS unique_users
-  FROM HOP(TABLE events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+  FROM HOP(TABLE events, DESCRIPTOR(event_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, page_url, window_start, window_end
 )
 {{ emit_from }};

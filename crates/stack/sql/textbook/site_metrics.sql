@@ -16,7 +16,7 @@ FROM (
          COUNT(DISTINCT session_id) AS active_sessions,
          COUNT(DISTINCT user_id) FILTER (WHERE event_type = 'purchase') AS buyers,
          SUM(revenue) AS revenue
-  FROM HOP(TABLE events, DESCRIPTOR(event_time), INTERVAL '{{ slide_s }}' SECOND(6), INTERVAL '{{ window_s }}' SECOND(6))
+  FROM HOP(TABLE events, DESCRIPTOR(event_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, window_start, window_end
 )
 {{ emit_from }};
