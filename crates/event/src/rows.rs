@@ -125,6 +125,15 @@ pub struct DeadLetter {
     pub raw: Option<String>,
 }
 
+/// The value of a record as a dead letter carries it: the text, or base64 of bytes that are no UTF-8.
+pub fn raw_text(value: &[u8]) -> String {
+    use base64::Engine as _;
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => base64::engine::general_purpose::STANDARD.encode(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

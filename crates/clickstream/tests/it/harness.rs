@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use clickstream_recount::Record;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -22,16 +23,6 @@ pub const SPOILT: [&str; 8] = [
     "--inject-future",
     "0.01",
 ];
-
-/// A record as it stands in Kafka.
-#[derive(Clone, Debug)]
-pub struct Record {
-    pub partition: i32,
-    pub offset: i64,
-    pub arrival: i64,
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-}
 
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickstream"));

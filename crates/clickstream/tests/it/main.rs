@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
 mod cli;
-mod golden;
 mod harness;
 mod kills;
 mod pipeline;

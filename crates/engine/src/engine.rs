@@ -1,0 +1,282 @@
+//! The engine: records in, verdicts and closed windows out.
+//!
+//! Events are counted slice by slice (a slice is the stretch between two window bounds, one slide long). An event of the
+//! slice the watermark stands in is counted at once; one of a later slice waits until the watermark gets there, which takes
+//! no longer than the allowed disorder and the distance between the partitions. That is what makes exact counts of
+//! different users cheap: see [`crate::distinct`].
+
+use std::collections::BTreeMap;
+
+use clickstream_event::{Event, EventType, Record, Rules, Timestamp, Windows, decode};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::Fingerprint;
+use crate::judge::{Judge, Verdict};
+use crate::metric::{self, Window};
+use crate::names::Names;
+use crate::shard::{Counted, NO_PRODUCT, Shard, Totals};
+
+/// What numbers mean, in one log. The same as the parameters of the Flink job.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Config {
+    /// The sliding windows.
+    pub windows: Windows,
+    /// Allowed disorder of event times within a partition, in milliseconds.
+    pub max_disorder_ms: i64,
+    /// For how long after an event's arrival a copy of it is known as such, in milliseconds.
+    pub dedup_horizon_ms: i64,
+    /// What is a valid event.
+    pub rules: Rules,
+    /// Seed of the fingerprints; any number, the results do not depend on it.
+    pub seed: u64,
+}
+
+impl Config {
+    /// The product's defaults for windows of this shape.
+    pub fn new(windows: Windows) -> Self {
+        Self { windows, max_disorder_ms: 100, dedup_horizon_ms: 120_000, rules: Rules::default(), seed: 0 }
+    }
+}
+
+/// Where counting is done: in shards, next to each other or each on a core of its own.
+pub trait Shards {
+    /// Counts an event of the present slice.
+    fn count(&mut self, event: &Counted, slice: u32);
+    /// Ends the slice; gives the totals of the window that ends with it, in any order, a key possibly more than once.
+    fn end_slice(&mut self, slice: u32) -> Totals;
+}
+
+impl Shards for Vec<Shard> {
+    #[inline]
+    fn count(&mut self, event: &Counted, slice: u32) {
+        let n = self.len();
+        self[event.user.shard(n)].count(event, slice);
+        self[event.session.shard(n)].visit(event, slice);
+    }
+
+    fn end_slice(&mut self, slice: u32) -> Totals {
+        let mut all = Totals::default();
+        for shard in self {
+            let totals = shard.end_slice(slice);
+            all.pages.extend(totals.pages);
+            all.products.extend(totals.products);
+            all.sites.extend(totals.sites);
+        }
+        all
+    }
+}
+
+/// The engine over one log.
+#[derive(Clone, Debug)]
+pub struct Engine<S = Vec<Shard>> {
+    config: Config,
+    state: State,
+    shards: S,
+    closed: Vec<Window>,
+}
+
+/// All that the engine knows besides its counters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    seed: u64,
+    judge: Judge,
+    sites: Names,
+    pages: Names,
+    products: Names,
+    /// The slice the watermark stands in: the first that is not over. `None` before the first event.
+    slice: Option<u32>,
+    /// Events of later slices.
+    waiting: BTreeMap<u32, Vec<Counted>>,
+    /// The newest slice with an event that was counted.
+    last_event: Option<u32>,
+    watermark: Option<i64>,
+}
+
+impl Engine {
+    /// An engine for a log with so many partitions, on one core.
+    pub fn new(config: Config, partitions: usize) -> Self {
+        Self::with_shards(config, partitions, vec![Shard::new(config.windows.slices() as u32)])
+    }
+
+    /// The whole state, to be restored with [`Engine::restore`].
+    pub fn save(&self) -> Snapshot<'_> {
+        Snapshot { state: &self.state, shards: &self.shards }
+    }
+
+    /// An engine that goes on where [`Engine::save`] was called. `config` must be the same, but for the seed.
+    pub fn restore(config: Config, saved: Saved) -> Self {
+        let config = Config { seed: saved.state.seed, ..config };
+        Self { config, state: saved.state, shards: saved.shards, closed: Vec::new() }
+    }
+}
+
+/// The state of an engine, to be written by any `serde` format.
+#[derive(Serialize)]
+pub struct Snapshot<'e> {
+    state: &'e State,
+    shards: &'e Vec<Shard>,
+}
+
+/// The state of an engine as read back: the same form as [`Snapshot`].
+#[derive(Deserialize)]
+pub struct Saved {
+    state: State,
+    shards: Vec<Shard>,
+}
+
+impl<S: Shards> Engine<S> {
+    /// An engine that counts in `shards`.
+    pub fn with_shards(config: Config, partitions: usize, shards: S) -> Self {
+        let state = State {
+            seed: config.seed,
+            judge: Judge::new(&config, partitions),
+            sites: Names::default(),
+            pages: Names::default(),
+            products: Names::default(),
+            slice: None,
+            waiting: BTreeMap::new(),
+            last_event: None,
+            watermark: None,
+        };
+        Self { config, state, shards, closed: Vec::new() }
+    }
+
+    /// Takes the next record of a partition: its arrival and its value.
+    pub fn push(&mut self, partition: usize, arrival: Timestamp, value: Option<&[u8]>) -> Verdict {
+        match decode(value.unwrap_or_default(), arrival, self.config.rules) {
+            Ok(record) => self.push_record(partition, arrival, &record),
+            Err(rejection) => Verdict::Rejected(rejection),
+        }
+    }
+
+    /// Takes the next valid record of a partition, already decoded. Windows it closed are in [`Engine::closed`].
+    #[inline]
+    pub fn push_record(&mut self, partition: usize, arrival: Timestamp, record: &Record<'_>) -> Verdict {
+        let verdict = self.state.judge.judge(partition, arrival, record, self.config.seed);
+        if let (Verdict::Counted, Record::Event(event, ts)) = (&verdict, record) {
+            self.count(event, *ts);
+        }
+        if let Some(watermark) = self.state.judge.watermark()
+            && self.state.watermark < Some(watermark.0)
+        {
+            self.state.watermark = Some(watermark.0);
+            self.advance(watermark);
+        }
+        verdict
+    }
+
+    /// Event time up to which all partitions have come; windows that end at or before the next millisecond are closed.
+    pub fn watermark(&self) -> Option<Timestamp> {
+        self.state.watermark.map(Timestamp)
+    }
+
+    /// Windows that were closed since they were last taken, the oldest first. Every window with an event is closed once.
+    pub fn closed(&mut self) -> std::vec::Drain<'_, Window> {
+        self.closed.drain(..)
+    }
+
+    /// Whether windows wait to be taken.
+    pub fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// The shards.
+    pub fn shards(&self) -> &S {
+        &self.shards
+    }
+
+    /// Bytes held by ids of events and by names.
+    pub fn front_bytes(&self) -> (usize, usize) {
+        let names = self.state.sites.bytes() + self.state.pages.bytes() + self.state.products.bytes();
+        (self.state.judge.bytes(), names)
+    }
+
+    fn slice_of(&self, ts: Timestamp) -> u32 {
+        // room above for a window's length; in slides of one second this is the year 2106
+        self.config.windows.slice(ts).clamp(0, i64::from(u32::MAX - 1_000)) as u32
+    }
+
+    #[inline]
+    fn count(&mut self, event: &Event<'_>, ts: Timestamp) {
+        let slice = self.slice_of(ts);
+        let seed = self.config.seed;
+        let site = self.state.sites.number(0, &event.site_id, slice, seed);
+        let counted = Counted {
+            site,
+            page: self.state.pages.number(site, &event.page_url, slice, seed),
+            product: match &event.product_id {
+                Some(product) => self.state.products.number(site, product, slice, seed),
+                None => NO_PRODUCT,
+            },
+            kind: EventType::ALL.iter().position(|kind| *kind == event.event_type).unwrap_or(0) as u8,
+            user: Fingerprint::of(&event.user_id, site, seed),
+            session: Fingerprint::of(&event.session_id, site, !seed),
+            value: match event.event_type {
+                EventType::Purchase => event.value.map_or(0, ten_thousandths),
+                _ => 0,
+            },
+        };
+        if self.state.slice == Some(slice) {
+            self.shards.count(&counted, slice);
+            self.state.last_event = Some(slice);
+        } else {
+            self.state.waiting.entry(slice).or_default().push(counted);
+        }
+    }
+
+    /// Closes the windows that end by the watermark.
+    fn advance(&mut self, watermark: Timestamp) {
+        let open = self.slice_of(Timestamp(watermark.0 + 1));
+        let first = || self.state.waiting.keys().next().map(|first| open.min(*first));
+        let Some(mut slice) = self.state.slice.or_else(first) else { return };
+        while slice < open {
+            self.take_waiting(slice);
+            if !self.in_window(slice) {
+                // nothing for a whole window: go to where something is
+                slice = self.state.waiting.keys().next().map_or(open, |next| open.min(*next));
+                continue;
+            }
+            self.close(slice);
+            slice += 1;
+        }
+        self.take_waiting(slice);
+        self.state.slice = Some(slice);
+    }
+
+    /// Whether the window that ends with `slice` holds an event.
+    fn in_window(&self, slice: u32) -> bool {
+        self.state.last_event.is_some_and(|last| slice - last < self.config.windows.slices() as u32)
+    }
+
+    fn take_waiting(&mut self, slice: u32) {
+        if let Some(events) = self.state.waiting.remove(&slice) {
+            events.iter().for_each(|event| self.shards.count(event, slice));
+            self.state.last_event = Some(slice);
+        }
+    }
+
+    #[cold]
+    fn close(&mut self, slice: u32) {
+        let totals = self.shards.end_slice(slice);
+        let windows = self.config.windows;
+        let end = Timestamp((i64::from(slice) + 1) * windows.slide_ms());
+        let names = metric::Names {
+            sites: &self.state.sites,
+            pages: &self.state.pages,
+            products: &self.state.products,
+        };
+        self.closed.push(metric::rows(totals, end, windows, names));
+        let oldest = (slice + 2).saturating_sub(windows.slices() as u32);
+        self.state.pages.release(oldest);
+        self.state.products.release(oldest);
+        self.state.sites.release(oldest);
+    }
+}
+
+/// An amount of money in ten-thousandths; the rule for valid events keeps it below 10^18.
+fn ten_thousandths(value: Decimal) -> i64 {
+    let mut value = value.round_dp(4);
+    value.rescale(4);
+    i64::try_from(value.mantissa()).unwrap_or(0)
+}

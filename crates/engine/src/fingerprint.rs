@@ -1,0 +1,72 @@
+//! Identities of visitors, visits and events as 96-bit hashes.
+//!
+//! A count of different users needs to know *whether* it has seen a user, never *who* it was. 96 bits of XXH3
+//! (<https://xxhash.com>) in place of a text make every identity 12 bytes: with the time next to it one table slot is a
+//! quarter of a cache line. Two of 10⁷ live identities share a fingerprint with a probability below 10⁻¹⁵ (birthday bound
+//! n² / 2⁹⁷), far below the rate of undetected memory errors. The seed is chosen per engine, so that nobody can prepare texts that
+//! collide.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// The identity of a text within a name space.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Fingerprint(pub(crate) [u32; 3]);
+
+impl Fingerprint {
+    /// The fingerprint of `text` in the name space `space`, such as a site.
+    #[inline]
+    pub fn of(text: &str, space: u32, seed: u64) -> Self {
+        let hash = xxh3_128_with_seed(text.as_bytes(), seed ^ spread(space));
+        Self([hash as u32, (hash >> 32) as u32, (hash >> 64) as u32])
+    }
+
+    /// The identity of the pair of this one and a number, such as a user on a page.
+    #[inline]
+    pub fn with(self, number: u32) -> Self {
+        let (a, b) = (spread(number), spread(!number));
+        Self([self.0[0] ^ a as u32, self.0[1] ^ (a >> 32) as u32, self.0[2] ^ b as u32])
+    }
+
+    /// The identity of the pair of this one and another, such as an event id of a site.
+    #[inline]
+    pub fn join(self, other: Self) -> Self {
+        let [a, b, c] = other.0;
+        Self([self.0[0] ^ b.rotate_left(7), self.0[1] ^ c.rotate_left(7), self.0[2] ^ a.rotate_left(7)])
+    }
+
+    /// Which of `n` shards it belongs to.
+    pub fn shard(self, n: usize) -> usize {
+        ((u64::from(self.0[2]) * n as u64) >> 32) as usize
+    }
+}
+
+/// A number made to look random (the finaliser of SplitMix64, Steele et al. 2014).
+#[inline]
+fn spread(number: u32) -> u64 {
+    let mut z = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differs_by_text_space_seed_and_number() {
+        let base = Fingerprint::of("u1", 0, 7);
+        for other in [
+            Fingerprint::of("u2", 0, 7),
+            Fingerprint::of("u1", 1, 7),
+            Fingerprint::of("u1", 0, 8),
+            base.with(0),
+            base.with(1),
+        ] {
+            assert_ne!(base, other);
+        }
+        assert_eq!(base.with(3), Fingerprint::of("u1", 0, 7).with(3));
+        assert!((0..100).all(|n| Fingerprint::of(&n.to_string(), 0, 0).shard(3) < 3));
+    }
+}
