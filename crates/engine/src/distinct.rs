@@ -39,6 +39,12 @@ impl Distinct {
         }
     }
 
+    /// Reads ahead what [`Distinct::touch`] will need; see [`Recent::warm`].
+    #[inline]
+    pub fn warm(&self, key: u32, user: Fingerprint) -> u32 {
+        self.pairs.warm(user.with(key))
+    }
+
     /// `user` did something with `key` in the present slice.
     #[inline]
     pub fn touch(&mut self, key: u32, user: Fingerprint, slice: u32) {
@@ -108,7 +114,7 @@ mod tests {
             log in proptest::collection::vec(proptest::collection::vec((0u32..4, 0u8..5), 0..12), 1..30),
         ) {
             let mut distinct = Distinct::new(slices);
-            let fingerprint = |user: u8| Fingerprint::of(&user.to_string(), 0, 0);
+            let fingerprint = |user: u8| Fingerprint::of(&user.to_string(), 0);
             for n in 0..log.len() {
                 let slice = first + n as u32;
                 log[n].iter().for_each(|(key, user)| distinct.touch(*key, fingerprint(*user), slice));

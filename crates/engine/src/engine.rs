@@ -7,14 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use clickstream_event::{Event, EventType, Record, Rules, Timestamp, Windows, decode};
-use rust_decimal::Decimal;
+use clickstream_event::{Record, Rules, Timestamp, Windows, decode};
 use serde::{Deserialize, Serialize};
 
-use crate::fingerprint::Fingerprint;
 use crate::judge::{Judge, Verdict};
 use crate::metric::{self, Window};
 use crate::names::Names;
+use crate::prepared::{Prepared, PreparedEvent, Preparer};
 use crate::shard::{Counted, NO_PRODUCT, Shard, Totals};
 
 /// What numbers mean, in one log. The same as the parameters of the Flink job.
@@ -145,17 +144,35 @@ impl<S: Shards> Engine<S> {
     /// Takes the next record of a partition: its arrival and its value.
     pub fn push(&mut self, partition: usize, arrival: Timestamp, value: Option<&[u8]>) -> Verdict {
         match decode(value.unwrap_or_default(), arrival, self.config.rules) {
-            Ok(record) => self.push_record(partition, arrival, &record),
+            Ok(record) => self.push_record(partition, arrival, record),
             Err(rejection) => Verdict::Rejected(rejection),
         }
     }
 
     /// Takes the next valid record of a partition, already decoded. Windows it closed are in [`Engine::closed`].
     #[inline]
-    pub fn push_record(&mut self, partition: usize, arrival: Timestamp, record: &Record<'_>) -> Verdict {
-        let verdict = self.state.judge.judge(partition, arrival, record, self.config.seed);
-        if let (Verdict::Counted, Record::Event(event, ts)) = (&verdict, record) {
-            self.count(event, *ts);
+    pub fn push_record(&mut self, partition: usize, arrival: Timestamp, record: Record<'_>) -> Verdict {
+        let prepared = self.preparer().prepare(record);
+        self.push_prepared(partition, arrival, &prepared)
+    }
+
+    /// What prepares records for this engine, on any thread.
+    pub fn preparer(&self) -> Preparer {
+        Preparer { seed: self.config.seed }
+    }
+
+    /// Reads ahead what the next records will need: call it for a few dozen of them before they are pushed.
+    #[inline]
+    pub fn warm<'p>(&self, records: impl IntoIterator<Item = &'p Prepared<'p>>) {
+        std::hint::black_box(records.into_iter().fold(0, |sum, record| sum ^ self.state.judge.warm(record)));
+    }
+
+    /// Takes the next valid record of a partition, already prepared.
+    #[inline]
+    pub fn push_prepared(&mut self, partition: usize, arrival: Timestamp, prepared: &Prepared<'_>) -> Verdict {
+        let verdict = self.state.judge.judge(partition, arrival, prepared);
+        if let (Verdict::Counted, Some(event)) = (&verdict, &prepared.event) {
+            self.count(event, prepared.event_time);
         }
         if let Some(watermark) = self.state.judge.watermark()
             && self.state.watermark < Some(watermark.0)
@@ -198,24 +215,21 @@ impl<S: Shards> Engine<S> {
     }
 
     #[inline]
-    fn count(&mut self, event: &Event<'_>, ts: Timestamp) {
+    fn count(&mut self, event: &PreparedEvent<'_>, ts: Timestamp) {
         let slice = self.slice_of(ts);
-        let seed = self.config.seed;
-        let site = self.state.sites.number(0, &event.site_id, slice, seed);
+        let State { sites, pages, products, .. } = &mut self.state;
+        let site = sites.number(event.site, 0, &event.site_id, slice);
         let counted = Counted {
             site,
-            page: self.state.pages.number(site, &event.page_url, slice, seed),
+            page: pages.number(event.page, site, &event.page_url, slice),
             product: match &event.product_id {
-                Some(product) => self.state.products.number(site, product, slice, seed),
+                Some(product) => products.number(event.product, site, product, slice),
                 None => NO_PRODUCT,
             },
-            kind: EventType::ALL.iter().position(|kind| *kind == event.event_type).unwrap_or(0) as u8,
-            user: Fingerprint::of(&event.user_id, site, seed),
-            session: Fingerprint::of(&event.session_id, site, !seed),
-            value: match event.event_type {
-                EventType::Purchase => event.value.map_or(0, ten_thousandths),
-                _ => 0,
-            },
+            kind: event.kind,
+            user: event.user,
+            session: event.session,
+            value: event.value,
         };
         if self.state.slice == Some(slice) {
             self.shards.count(&counted, slice);
@@ -272,11 +286,4 @@ impl<S: Shards> Engine<S> {
         self.state.products.release(oldest);
         self.state.sites.release(oldest);
     }
-}
-
-/// An amount of money in ten-thousandths; the rule for valid events keeps it below 10^18.
-fn ten_thousandths(value: Decimal) -> i64 {
-    let mut value = value.round_dp(4);
-    value.rescale(4);
-    i64::try_from(value.mantissa()).unwrap_or(0)
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use clickstream_event::rows::DeadLetter;
-use clickstream_event::{Reason, Record, Rejection, Timestamp};
+use clickstream_event::{Reason, Rejection, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Config;
-use crate::fingerprint::Fingerprint;
+use crate::prepared::Prepared;
 use crate::recent::Recent;
 
 /// What became of a record. Every record is exactly one of these.
@@ -84,22 +84,27 @@ impl Judge {
         }
     }
 
+    /// Reads ahead what judging will need; see [`Recent::warm`].
+    #[inline]
+    pub fn warm(&self, record: &Prepared<'_>) -> u32 {
+        record.event.as_ref().map_or(0, |event| self.ids.warm(event.id))
+    }
+
     /// Judges a valid record, the next of its partition.
     #[inline]
-    pub fn judge(&mut self, partition: usize, arrival: Timestamp, record: &Record<'_>, seed: u64) -> Verdict {
-        let ts = record.event_time().0;
+    pub fn judge(&mut self, partition: usize, arrival: Timestamp, record: &Prepared<'_>) -> Verdict {
+        let ts = record.event_time.0;
         let mark = &mut self.high_marks[partition];
         let high_mark = mark.map_or(ts, |mark| mark.max(ts));
         *mark = Some(high_mark);
         if ts < high_mark - self.max_disorder_ms {
             return Verdict::Late(Lateness { event_time: Timestamp(ts), high_mark: Timestamp(high_mark) });
         }
-        let Record::Event(event, _) = record else { return Verdict::Heartbeat };
+        let Some(event) = &record.event else { return Verdict::Heartbeat };
         let first = *self.first_arrival.get_or_insert(arrival.0);
         // arrivals of several partitions need not be in order
         self.newest_tick = self.newest_tick.max(((arrival.0 - first).max(0) / TICK_MS) as u32);
-        let id = Fingerprint::of(&event.event_id, 0, seed).join(Fingerprint::of(&event.site_id, 1, seed));
-        match self.ids.first(id, self.newest_tick) {
+        match self.ids.first(event.id, self.newest_tick) {
             None => Verdict::Counted,
             Some(_) => Verdict::Duplicate,
         }

@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`engine`] | [`Engine`]: takes records, keeps the watermark, closes windows; state that can be saved |
+//! | [`prepared`] | what can be done for a record on its own: fingerprints |
 //! | [`judge`] | what becomes of a record: counted, duplicate, late, rejected |
 //! | [`shard`] | the counters of a share of the users |
 //! | [`distinct`], [`sums`] | exact different users, and sums, over sliding windows |
@@ -36,6 +37,7 @@ pub mod fingerprint;
 pub mod judge;
 pub mod metric;
 pub mod names;
+pub mod prepared;
 pub mod recent;
 pub mod shard;
 pub mod sums;
@@ -44,4 +46,5 @@ pub mod workload;
 pub use engine::{Config, Engine, Saved, Shards, Snapshot};
 pub use judge::Verdict;
 pub use metric::Window;
+pub use prepared::{Prepared, Preparer};
 pub use shard::Shard;

@@ -42,20 +42,18 @@ impl Hasher for ReadyHasher {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
     }
-    fn write_u32(&mut self, number: u32) {
-        self.0 = self.0.rotate_left(32) ^ u64::from(number);
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
-    fn write_usize(&mut self, _: usize) {}
     fn finish(&self) -> u64 {
         self.0
     }
 }
 
 impl Names {
-    /// The number of a name of `site` that occurs in `slice`.
+    /// The number of a name of `site` that occurs in `slice`. The fingerprint stands for both.
     #[inline]
-    pub fn number(&mut self, site: u32, text: &str, slice: u32, seed: u64) -> u32 {
-        let fingerprint = Fingerprint::of(text, site, seed);
+    pub fn number(&mut self, fingerprint: Fingerprint, site: u32, text: &str, slice: u32) -> u32 {
         if let Some(number) = self.numbers.get(&fingerprint) {
             let name = &mut self.names[*number as usize];
             if name.last < Some(slice) {
@@ -118,14 +116,17 @@ mod tests {
     #[test]
     fn a_number_belongs_to_one_name_at_a_time() {
         let mut names = Names::default();
-        let a = names.number(0, "/a", 1, 0);
-        let b = names.number(0, "/b", 2, 0);
-        assert_eq!(names.number(0, "/a", 1, 0), a);
-        assert_ne!(names.number(1, "/a", 2, 0), a, "another site");
+        let mut number = |site: u32, text: &str, slice| {
+            let fingerprint = Fingerprint::of(text, 0).with(site);
+            let number = names.number(fingerprint, site, text, slice);
+            (number, names.text(number).to_owned())
+        };
+        let (a, b) = (number(0, "/a", 1), number(0, "/b", 2));
+        assert_eq!(number(0, "/a", 1), a);
+        assert_ne!(number(1, "/a", 2).0, a.0, "another site");
         names.release(2);
-        assert_eq!((names.live(), names.text(b)), (2, "/b"));
-        let c = names.number(0, "/c", 3, 0);
-        assert_eq!((c, names.text(a)), (a, "/c"));
-        assert_ne!(names.number(0, "/a", 3, 0), a);
+        assert_eq!((names.live(), names.text(b.0)), (2, "/b"));
+        let c = names.number(Fingerprint::of("/c", 0), 0, "/c", 3);
+        assert_eq!((c, names.text(c)), (a.0, "/c"));
     }
 }

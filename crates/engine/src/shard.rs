@@ -135,9 +135,14 @@ impl ByKey {
     }
 }
 
+/// Events that are collected before they are counted, so that the tables' memory is read ahead for all of them at once.
+const BATCH: usize = 64;
+
 /// The counters. Events come slice by slice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Shard {
+    batch: Vec<Counted>,
+    visits: Vec<(u32, Fingerprint)>,
     pages: ByKey,
     products: ByKey,
     sites: Sums<SiteSums>,
@@ -152,6 +157,8 @@ impl Shard {
     /// Counters over windows of `slices` slices.
     pub fn new(slices: u32) -> Self {
         Self {
+            batch: Vec::with_capacity(BATCH),
+            visits: Vec::with_capacity(BATCH),
             pages: ByKey::new(slices),
             products: ByKey::new(slices),
             sites: Sums::new(slices),
@@ -165,28 +172,58 @@ impl Shard {
     /// Counts an event of a user of this shard.
     #[inline]
     pub fn count(&mut self, event: &Counted, slice: u32) {
-        let mut kinds = Kinds::default();
-        kinds.0[usize::from(event.kind) & 3] = 1;
-        self.pages.add(event.page, kinds, event.user, slice);
-        if event.product != NO_PRODUCT {
-            self.products.add(event.product, kinds, event.user, slice);
-        }
-        self.sites.add(event.site, SiteSums { kinds, revenue: i128::from(event.value) });
-        self.users.touch(event.site, event.user, slice);
-        if EventType::ALL[usize::from(event.kind) & 3] == EventType::Purchase {
-            self.buyers.touch(event.site, event.user, slice);
+        self.batch.push(*event);
+        if self.batch.len() >= BATCH {
+            self.count_batch(slice);
         }
     }
 
     /// Notes an event of a visit of this shard.
     #[inline]
     pub fn visit(&mut self, event: &Counted, slice: u32) {
-        self.sessions.touch(event.site, event.session, slice);
-        self.visited.add(event.site, 1);
+        self.visits.push((event.site, event.session));
+        if self.visits.len() >= BATCH {
+            self.count_visits(slice);
+        }
+    }
+
+    fn count_batch(&mut self, slice: u32) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let warm = batch.iter().fold(0, |sum, event| {
+            let product = if event.product == NO_PRODUCT { 0 } else { self.products.users.warm(event.product, event.user) };
+            sum ^ product ^ self.pages.users.warm(event.page, event.user) ^ self.users.warm(event.site, event.user)
+        });
+        std::hint::black_box(warm);
+        for event in batch.drain(..) {
+            let mut kinds = Kinds::default();
+            kinds.0[usize::from(event.kind) & 3] = 1;
+            self.pages.add(event.page, kinds, event.user, slice);
+            if event.product != NO_PRODUCT {
+                self.products.add(event.product, kinds, event.user, slice);
+            }
+            self.sites.add(event.site, SiteSums { kinds, revenue: i128::from(event.value) });
+            self.users.touch(event.site, event.user, slice);
+            if EventType::ALL[usize::from(event.kind) & 3] == EventType::Purchase {
+                self.buyers.touch(event.site, event.user, slice);
+            }
+        }
+        self.batch = batch;
+    }
+
+    fn count_visits(&mut self, slice: u32) {
+        let mut visits = std::mem::take(&mut self.visits);
+        std::hint::black_box(visits.iter().fold(0, |sum, (site, session)| sum ^ self.sessions.warm(*site, *session)));
+        for (site, session) in visits.drain(..) {
+            self.sessions.touch(site, session, slice);
+            self.visited.add(site, 1);
+        }
+        self.visits = visits;
     }
 
     /// Ends a slice and gives the totals of the window that ends with it; then makes room for the next slice.
     pub fn end_slice(&mut self, slice: u32) -> Totals {
+        self.count_batch(slice);
+        self.count_visits(slice);
         let mut totals = Totals::default();
         self.pages.end_slice(&mut totals.pages);
         self.products.end_slice(&mut totals.products);

@@ -50,7 +50,8 @@ pub struct Workload {
     products: Vec<String>,
     begin: i64,
     made: u64,
-    id: String,
+    /// Ids of the present chunk.
+    ids: String,
 }
 
 impl Workload {
@@ -76,7 +77,7 @@ impl Workload {
             products: (0..shape.pages).map(|n| format!("sku-{n}")).collect(),
             begin: begin.0,
             made: 0,
-            id: String::new(),
+            ids: String::new(),
         }
     }
 
@@ -89,29 +90,37 @@ impl Workload {
         z ^ (z >> 31)
     }
 
-    /// The next event, with its event time; partitions are for the caller to choose.
-    pub fn next_event(&mut self) -> Record<'_> {
-        let random = self.random();
+    /// The next `n` events with their event times; partitions are for the caller to choose.
+    pub fn chunk(&mut self, n: usize) -> Vec<Record<'_>> {
+        self.ids.clear();
+        let picks: Vec<(u64, u64, i64)> = (0..n)
+            .map(|_| {
+                let (random, more) = (self.random(), self.random());
+                let ts = self.begin + (self.made * 1_000 / u64::from(self.shape.rate)) as i64;
+                self.made += 1;
+                hex(more, &mut self.ids);
+                hex(self.made, &mut self.ids);
+                (random, more, ts)
+            })
+            .collect();
+        picks.into_iter().enumerate().map(|(n, pick)| self.event(pick, &self.ids[n * 32..][..32])).collect()
+    }
+
+    fn event<'w>(&'w self, (random, more, ts): (u64, u64, i64), id: &'w str) -> Record<'w> {
         let share = random as u32;
         let page = match self.shape.skew {
-            Skew::Uniform => (u64::from(share) * u64::from(self.shape.pages) >> 32) as usize,
+            Skew::Uniform => ((u64::from(share) * u64::from(self.shape.pages)) >> 32) as usize,
             Skew::Zipf => self.shares.partition_point(|bound| *bound < share).min(self.pages.len() - 1),
         };
-        let user = ((random >> 32) * u64::from(self.shape.users) >> 32) as usize;
-        let more = self.random();
+        let user = (((random >> 32) * u64::from(self.shape.users)) >> 32) as usize;
         let event_type = match more % 100 {
             0..70 => EventType::PageView,
             70..94 => EventType::Click,
             94..99 => EventType::AddToCart,
             _ => EventType::Purchase,
         };
-        let ts = Timestamp(self.begin + (self.made * 1_000 / u64::from(self.shape.rate)) as i64);
-        self.made += 1;
-        self.id.clear();
-        hex(more, &mut self.id);
-        hex(self.made, &mut self.id);
         let event = Event {
-            event_id: Cow::Borrowed(&self.id),
+            event_id: Cow::Borrowed(id),
             site_id: Cow::Borrowed("shop"),
             event_type,
             user_id: Cow::Borrowed(&self.users[user]),
@@ -119,14 +128,14 @@ impl Workload {
             page_url: Cow::Borrowed(&self.pages[page]),
             product_id: ((more >> 32) % 100 < u64::from(self.shape.products))
                 .then(|| Cow::Borrowed(self.products[page].as_str())),
-            timestamp: ts,
+            timestamp: Timestamp(ts),
             referrer: None,
             user_agent: Some(Cow::Borrowed("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0")),
             element: None,
             value: (event_type == EventType::Purchase).then(|| rust_decimal::Decimal::new(1_999, 2)),
             currency: None,
         };
-        Record::Event(event, ts)
+        Record::Event(event, Timestamp(ts))
     }
 }
 
@@ -145,8 +154,8 @@ mod tests {
     fn has_the_shape_asked_for() {
         let mut load = Workload::new(Shape::default(), Timestamp(0), 1);
         let mut first = 0;
-        for n in 0..20_000 {
-            let Record::Event(event, ts) = load.next_event() else { panic!("no event") };
+        for (n, record) in (0..20_000).zip(load.chunk(20_000)) {
+            let Record::Event(event, ts) = record else { panic!("no event") };
             assert_eq!(ts.0, n / 10);
             first += u32::from(event.page_url == "/catalogue/page-0");
         }
