@@ -49,6 +49,11 @@ fn subcommand(name: &'static str, about: &'static str, examples: &'static str, k
     options(command, keys)
 }
 
+/// Keys of the commands that read a log.
+const LOG_KEYS: &[&str] = &[
+    "window", "slide", "max_disorder", "max_future", "dedup_horizon", "kafka", "kafka_port", "engine", "data_dir", "json",
+];
+
 /// The whole command line.
 pub fn command() -> Command {
     let up = subcommand(
@@ -80,6 +85,26 @@ pub fn command() -> Command {
         .subcommand(
             subcommand("purge", "Delete everything in the data directory, after asking", "", &["data_dir"])
                 .arg(Arg::new("yes").long("yes").action(ArgAction::SetTrue).help("Do not ask")),
+        )
+        .subcommand(subcommand(
+            "verify",
+            "Recount the log and compare every result row and dead letter with it",
+            "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. --window, --slide, --max-disorder,\n--max-future and --dedup-horizon must be those of the job.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
+            LOG_KEYS,
+        ))
+        .subcommand(
+            subcommand(
+                "explain",
+                "List the events that made one number, and those that nearly did",
+                "Examples:\n  clickstream explain --page / --window-end 14:05:10\n  clickstream explain --product sku-17 --window-end 14:05:10 --metric unique_users\n  clickstream explain --window-end 2026-11-25T14:05:10Z --json",
+                LOG_KEYS,
+            )
+            .arg(Arg::new("page").long("page").value_name("URL").conflicts_with("product").help("The page, as page_url says it"))
+            .arg(Arg::new("product").long("product").value_name("ID").help("The product; without --page and --product it is the whole site"))
+            .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site [default: the first of the sample traffic]"))
+            .arg(Arg::new("window_end").long("window-end").value_name("TIME").required(true).help("End of the window in UTC: 14:05:10, or 2026-11-25T14:05:10Z"))
+            .arg(Arg::new("metric").long("metric").value_name("NAME").help("Only this metric, as unique_users"))
+            .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Lines of a list; 0 for all [default: 20]")),
         )
         .subcommand(
             subcommand(

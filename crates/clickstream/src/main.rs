@@ -5,6 +5,8 @@
 //! | [`cli`], [`config`] | options, files, environment; typed and checked |
 //! | [`commands`] | one file per command |
 //! | [`results`] | reads the result topics and puts windows together |
+//! | [`logs`] | reads a whole log: events and results |
+//! | [`proof`] | recounts a log and compares every row; explains a number |
 //! | [`console`] | draws steps, tables and the live view |
 //! | [`run_state`] | what runs, written by `up` for `status` and `down` |
 //! | [`logging`] | our own log, in a file |
@@ -14,6 +16,8 @@ mod commands;
 mod config;
 mod console;
 mod logging;
+mod logs;
+mod proof;
 mod results;
 mod run_state;
 

@@ -84,6 +84,7 @@ pub struct SiteMetrics {
     /// Users with a purchase per user.
     pub conversion_rate: Option<f64>,
     /// Sum of the purchases' values.
+    #[serde(with = "exact")]
     pub revenue: Decimal,
 }
 
@@ -125,6 +126,24 @@ pub struct DeadLetter {
     pub raw: Option<String>,
 }
 
+/// Decimals as JSON numbers, digit for digit: a double would round large sums.
+mod exact {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+    use serde_json::value::RawValue;
+
+    pub fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(value.to_string()).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Decimal::from_str_exact(text.get())
+            .or_else(|_| Decimal::from_scientific(text.get()))
+            .map_err(|_| de::Error::custom(format!("{text} is no amount")))
+    }
+}
+
 /// The value of a record as a dead letter carries it: the text, or base64 of bytes that are no UTF-8.
 pub fn raw_text(value: &[u8]) -> String {
     use base64::Engine as _;
@@ -143,6 +162,9 @@ mod tests {
         let text = r#"{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","event_count":3,"view_count":2,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"active_sessions":2,"click_through_rate":0.5,"conversion_rate":null,"revenue":12.5000}"#;
         let row: SiteMetrics = serde_json::from_str(text).unwrap();
         assert_eq!(row.revenue, Decimal::new(125, 1));
+        let large = text.replace("12.5000", "98765432109876.5432");
+        let row: SiteMetrics = serde_json::from_str(&large).unwrap();
+        assert!(serde_json::to_string(&row).unwrap().contains(r#""revenue":98765432109876.5432}"#));
         assert_eq!(row.conversion_rate, None);
         let text = r#"{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","page_url":"/","view_count":0,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":1,"click_through_rate":null}"#;
         let row: PageMetrics = serde_json::from_str(text).unwrap();

@@ -20,6 +20,11 @@ impl Timestamp {
     ///
     /// The year is 1970 to 9999, there is no leap second, and no other offset than `Z`. `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_any_year(text).filter(|at| at.0 >= 0)
+    }
+
+    /// As [`Timestamp::parse`], but of any year from 0000 on: a window that holds the first moments of 1970 begins before them.
+    pub fn parse_any_year(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.len() < 20 || !text.is_ascii() || bytes[bytes.len() - 1] != b'Z' {
             return None;
@@ -34,9 +39,6 @@ impl Timestamp {
         }
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-        if year < 1970 {
-            return None;
-        }
         let fraction = &bytes[19..bytes.len() - 1];
         let millis = match fraction {
             [] => 0,
@@ -101,7 +103,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Timestamp::parse(&text)
+        Timestamp::parse_any_year(&text)
             .ok_or_else(|| de::Error::custom(format!("{text:?} is no RFC 3339 time in UTC")))
     }
 }

@@ -4,10 +4,12 @@ mod bench;
 mod config;
 mod doctor;
 mod down;
+mod explain;
 mod generate;
 mod purge;
 mod status;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "doctor" => doctor::run(&config),
         "down" => down::run(&config),
         "purge" => purge::run(&config, matches.get_flag("yes")),
+        "verify" => verify::run(&config),
+        "explain" => explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?),
         "generate" => block_on(generate::run(config)),
         "bench" => block_on(bench::run(config, bench::Options::read(matches)?)),
         _ => block_on(up::run(config)),

@@ -1,9 +1,10 @@
 //! The configuration as values with types, every one checked.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clickstream_event::Windows;
+use clickstream_event::{Rules, Windows};
 use clickstream_stack::job::control::Execution;
 use clickstream_stack::job::template::{JobParameters, UniqueUsers};
 use clickstream_stack::kafka::topics::TopicPlan;
@@ -209,6 +210,26 @@ impl Config {
                 .to_owned(),
             log_json: read.choice("log_format", &[("json", true), ("text", false)])?,
         })
+    }
+}
+
+impl Config {
+    /// The bootstrap servers: those of `--kafka`, or of the Kafka that `up` starts.
+    pub fn kafka_address(&self) -> String {
+        self.stack.external_kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{}", self.stack.kafka_port))
+    }
+
+    /// The same windows and rules for the embedded engine.
+    pub fn engine_config(&self) -> clickstream_engine::Config {
+        let job = &self.stack.job;
+        clickstream_engine::Config {
+            windows: job.windows,
+            max_disorder_ms: job.max_disorder_ms,
+            dedup_horizon_ms: job.dedup_horizon_s * 1_000,
+            rules: Rules { max_future_ms: job.max_future_ms },
+            // nobody who writes events can know it
+            seed: RandomState::new().hash_one(0),
+        }
     }
 }
 

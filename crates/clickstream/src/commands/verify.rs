@@ -1,0 +1,260 @@
+//! `clickstream verify`: recounts the log and compares every row.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clickstream_event::Timestamp;
+use console::style;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::console::window::thousands;
+use crate::logs::{Bounds, Log};
+use crate::proof::explain::{self, Question, Subject};
+use crate::proof::prove::prove;
+use crate::proof::report::{Difference, Report};
+use crate::proof::row::Row;
+
+use super::facts;
+
+/// Exit code of a proof that could not be made.
+const COULD_NOT_CHECK: u8 = 2;
+/// Differences that are shown with the events behind them.
+const EXPLAINED: usize = 3;
+
+/// Verifies once; exit code 0 proven, 1 refuted, 2 could not check.
+pub fn run(config: &Config) -> Result<ExitCode> {
+    let began = Instant::now();
+    let outcome = crate::logs::open(config).and_then(|log| {
+        let mut report = prove(log.as_ref(), config.engine_config(), Timestamp::now)?;
+        for difference in report.differences.iter_mut().take(10) {
+            difference.found = found(log.as_ref(), difference)?;
+        }
+        Ok((log, report))
+    });
+    let (log, report) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            eprintln!("clickstream: could not check: {}", crate::explain(&error));
+            return Ok(ExitCode::from(COULD_NOT_CHECK));
+        }
+    };
+    let verdict = verdict(&report);
+    if config.json {
+        let line = json!({ "verdict": verdict.0, "took_ms": began.elapsed().as_millis() as u64, "log": log.place(), "report": report });
+        println!("{line}");
+    } else {
+        print!("{}", draw(&report, log.as_ref(), config, began.elapsed())?);
+    }
+    Ok(ExitCode::from(verdict.1))
+}
+
+fn verdict(report: &Report) -> (&'static str, u8) {
+    match (report.problems(), report.equal()) {
+        (0, 0) => ("could not check", COULD_NOT_CHECK),
+        (0, _) => ("proven", 0),
+        _ => ("refuted", 1),
+    }
+}
+
+/// The row that stands where a difference was found.
+fn found(log: &dyn Log, difference: &Difference) -> Result<Option<serde_json::Value>> {
+    let Some((partition, offset)) = difference.found_at else { return Ok(None) };
+    let mut bounds = log.bounds(difference.topic)?;
+    for (n, bound) in bounds.0.iter_mut().enumerate() {
+        *bound = if n as i32 == partition { (offset, offset + 1) } else { (0, 0) };
+    }
+    let mut value = None;
+    log.read(difference.topic, &Bounds(bounds.0), &mut |record| {
+        value = record.value.map(|value| {
+            serde_json::from_slice(value).unwrap_or_else(|_| json!(String::from_utf8_lossy(value)))
+        });
+        Ok(())
+    })?;
+    Ok(value)
+}
+
+fn draw(report: &Report, log: &dyn Log, config: &Config, took: Duration) -> Result<String> {
+    let mut text = String::new();
+    let records = thousands(report.balance.records);
+    text.push_str(&match verdict(report).0 {
+        "proven" => format!(
+            "{} {} rows and dead letters equal the recount of {records} records in {}\n\n",
+            style("✓ proven:").green().bold(),
+            thousands(report.equal()),
+            log.place()
+        ),
+        "refuted" => format!(
+            "{} {} of {} rows and dead letters are not what the log says\n\n",
+            style("✗ refuted:").red().bold(),
+            thousands(report.problems()),
+            thousands(report.problems() + report.equal())
+        ),
+        _ => format!(
+            "{} no window of this shape has ended and been written yet; a first one takes a slide, or are --window and --slide those `up` runs with?\n\n",
+            style("? could not check:").yellow().bold()
+        ),
+    });
+    let header = ["topic", "equal", "differing", "missing", "unexpected"].map(String::from);
+    let rows = report.topics.iter().map(|(name, topic)| {
+        [
+            (*name).to_owned(),
+            thousands(topic.equal),
+            thousands(topic.differing),
+            thousands(topic.missing),
+            thousands(topic.unexpected),
+        ]
+    });
+    text.push_str(&facts(std::iter::once(header).chain(rows)));
+    text.push('\n');
+    text.push_str(&facts(lines(report, config, took)));
+    for (n, difference) in report.differences.iter().enumerate().take(10) {
+        text.push_str(&format!("\n{}. {}", n + 1, show(difference)));
+        if n < EXPLAINED {
+            text.push_str(&behind(difference, log, config)?);
+        }
+    }
+    if report.problems() > 10 {
+        text.push_str(&format!("\n… and {} more; --json has the first 50\n", thousands(report.problems() - 10)));
+    }
+    Ok(text)
+}
+
+/// The facts below the table.
+fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
+    let show = |time: Option<Timestamp>| time.map_or_else(|| "–".to_owned(), |time| time.to_string());
+    let windows = config.stack.job.windows;
+    let span = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
+    let balance = report.balance;
+    let mut lines = vec![
+        [
+            "windows that ended".to_owned(),
+            format!(
+                "{} to {}, {} every {}",
+                show(report.from),
+                show(report.to),
+                span(windows.size_ms()),
+                span(windows.slide_ms())
+            ),
+        ],
+        ["log".to_owned(), format!("{} to {}", show(report.log_from), show(report.log_to))],
+        [
+            "balance".to_owned(),
+            format!(
+                "{} records = {} counted + {} heartbeats + {} duplicates + {} late + {} rejected",
+                thousands(balance.records),
+                thousands(balance.counted),
+                thousands(balance.heartbeats),
+                thousands(balance.duplicates),
+                thousands(balance.late),
+                thousands(balance.rejected)
+            ),
+        ],
+        [
+            "decided by timing".to_owned(),
+            match report.timing_event_count {
+                0 => "nothing".to_owned(),
+                n => format!("{} events; {} rows that they touch differ", thousands(n), thousands(report.timing_rows)),
+            },
+        ],
+    ];
+    for event in &report.timing_events {
+        let where_ = format!("{}:{}", event.partition, event.offset);
+        lines.push([String::new(), format!("{where_} {} {}: {}", event.event_time, event.event_id, event.reason)]);
+    }
+    let mut apart = Vec::new();
+    for (n, what) in [
+        (report.pending, "rows are still to be written"),
+        (report.beyond, "rows are of windows that ended after the log was read"),
+        (report.before, "rows are of windows before the first that is whole in the log and of this shape"),
+        (report.written_again, "rows were written again, the same, as after a restart"),
+        (report.letters_again, "dead letters were written again"),
+    ] {
+        if n > 0 {
+            apart.push(format!("{} {what}", thousands(n)));
+        }
+    }
+    if !apart.is_empty() {
+        lines.push(["not judged".to_owned(), apart.join("; ")]);
+    }
+    lines.push([
+        "took".to_owned(),
+        format!(
+            "{:.1} s, {} records/s",
+            took.as_secs_f64(),
+            thousands((balance.records as f64 / took.as_secs_f64()) as u64)
+        ),
+    ]);
+    lines
+}
+
+/// A difference with both rows side by side.
+fn show(difference: &Difference) -> String {
+    let at = difference.found_at.map_or(String::new(), |(p, o)| format!(", partition {p} offset {o}"));
+    let before = difference.before_at.map_or(String::new(), |(p, o)| format!(" (at partition {p} offset {o})"));
+    let mut text = format!("{}{at}: {}{before}\n", difference.topic, style(difference.what).bold());
+    let expected = difference.expected.as_ref().and_then(|row| serde_json::to_value(row).ok());
+    match (&expected, &difference.found, &difference.letter) {
+        (Some(expected), Some(found), _) => {
+            let fields = expected.as_object().into_iter().flatten();
+            let rows = fields.map(|(field, value)| {
+                let found = found.get(field).unwrap_or(&serde_json::Value::Null);
+                let mark = if value == found { "" } else { "  ◀" };
+                [format!("     {field}"), plain(value), format!("{}{mark}", plain(found))]
+            });
+            let header = ["     field", "recount", "stands there"].map(String::from);
+            text.push_str(&facts(std::iter::once(header).chain(rows)));
+        }
+        (Some(row), None, _) | (None, Some(row), _) => text.push_str(&format!("     {row}\n")),
+        (None, None, Some(letter)) => text.push_str(&format!(
+            "     the recount says {} for partition {} offset {}: {}\n",
+            letter.reason,
+            letter.source_partition,
+            letter.source_offset,
+            letter.detail.as_deref().unwrap_or("")
+        )),
+        _ => {}
+    }
+    text
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The events behind a row.
+fn behind(difference: &Difference, log: &dyn Log, config: &Config) -> Result<String> {
+    let row = difference.expected.clone().or_else(|| {
+        difference.found.as_ref().and_then(|row| Row::parse(difference.topic, row.to_string().as_bytes()))
+    });
+    let Some(row) = row else { return Ok(String::new()) };
+    let subject = match &row {
+        Row::Page(row) => Subject::Page(row.page_url.clone()),
+        Row::Top(row) => Subject::Page(row.page_url.clone()),
+        Row::Product(row) => Subject::Product(row.product_id.clone()),
+        Row::Site(_) => Subject::Site,
+    };
+    let question = Question { site_id: row.site().to_owned(), subject, window_end: row.window().1 };
+    let explanation = explain::explain(log, config.engine_config(), question).context("the events behind it")?;
+    let mut text = format!("     the events behind it: {} count", explanation.counted.len());
+    for line in explanation.counted.iter().take(3) {
+        text.push_str(&format!(
+            "\n       {}:{} {} {} of {}",
+            line.partition, line.offset, line.event_time, line.event_type, line.user_id
+        ));
+    }
+    if explanation.counted.len() > 3 {
+        let flag = match &explanation.subject {
+            Subject::Page(page) => format!("--page '{page}'"),
+            Subject::Product(product) => format!("--product '{product}'"),
+            Subject::Site => String::new(),
+        };
+        text.push_str(&format!(
+            "\n       all of them: clickstream explain {flag} --window-end {}",
+            explanation.window_end
+        ));
+    }
+    text.push('\n');
+    Ok(text)
+}

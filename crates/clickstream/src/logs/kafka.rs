@@ -1,0 +1,154 @@
+//! A log in Kafka.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clickstream_event::Timestamp;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::{Bounds, Log, LogRecord, Take};
+
+/// How long Kafka may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The log of a Kafka.
+#[derive(Clone, Debug)]
+pub struct KafkaLog {
+    servers: String,
+}
+
+impl KafkaLog {
+    /// Of the Kafka with these bootstrap servers.
+    pub fn new(servers: &str) -> Self {
+        Self { servers: servers.to_owned() }
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.servers)
+            .set("group.id", "clickstream-verify")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("fetch.queue.backoff.ms", "10")
+            .set("check.crcs", "true")
+            // per partition, as each has a queue of its own: this bounds the memory
+            .set("queued.max.messages.kbytes", "16384")
+            .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
+            .create()
+            .context("Kafka's client does not start")
+    }
+}
+
+impl Log for KafkaLog {
+    fn place(&self) -> String {
+        format!("Kafka at {}", self.servers)
+    }
+
+    fn bounds(&self, topic: &str) -> Result<Bounds> {
+        let consumer = self.consumer()?;
+        let unreachable = || {
+            format!("Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?", self.servers)
+        };
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).with_context(unreachable)?;
+        let mut partitions: Vec<i32> =
+            metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+        partitions.sort_unstable();
+        if partitions.is_empty() {
+            bail!("Kafka at {} has no topic {topic}: has `clickstream up` ever run with it?", self.servers);
+        }
+        let bounds = partitions.into_iter().map(|partition| consumer.fetch_watermarks(topic, partition, PATIENCE));
+        Ok(Bounds(bounds.collect::<Result<_, _>>().with_context(unreachable)?))
+    }
+
+    fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> Result<()> {
+        let consumer = Arc::new(self.consumer()?);
+        let mut assignment = TopicPartitionList::new();
+        let open = |(low, high): &(i64, i64)| high > low;
+        for (partition, bound) in bounds.0.iter().enumerate().filter(|(_, bound)| open(bound)) {
+            assignment.add_partition_offset(topic, partition as i32, Offset::Offset(bound.0))?;
+        }
+        consumer.assign(&assignment)?;
+        let mut queues = Vec::new();
+        for (partition, (_, end)) in bounds.0.iter().enumerate().filter(|(_, bound)| open(bound)) {
+            let partition = partition as i32;
+            let queue = consumer.split_partition_queue(topic, partition);
+            queues.push((queue.with_context(|| format!("no queue for partition {partition} of {topic}"))?, partition, *end));
+        }
+        let mut heads = Vec::with_capacity(queues.len());
+        for (queue, partition, end) in &queues {
+            heads.push(next(&consumer, queue, *end).with_context(|| format!("partition {partition} of {topic}"))?);
+        }
+        while let Some(first) = (0..heads.len()).filter(|n| heads[*n].is_some()).min_by_key(|n| arrival(&heads[*n])) {
+            let (queue, partition, end) = &queues[first];
+            if let Some(message) = heads[first].take() {
+                take(LogRecord {
+                    partition: *partition,
+                    offset: message.offset(),
+                    arrival: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
+                    key: message.key(),
+                    value: message.payload(),
+                })?;
+                if message.offset() + 1 < *end {
+                    heads[first] =
+                        next(&consumer, queue, *end).with_context(|| format!("partition {partition} of {topic}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn offsets_at(&self, topic: &str, at: Timestamp) -> Result<Vec<i64>> {
+        let bounds = self.bounds(topic)?;
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..bounds.0.len() {
+            asked.add_partition_offset(topic, partition as i32, Offset::Offset(at.0))?;
+        }
+        let found = self.consumer()?.offsets_for_times(asked, PATIENCE)?;
+        let mut offsets: Vec<i64> = bounds.0.iter().map(|(_, high)| *high).collect();
+        for element in found.elements() {
+            if let (Offset::Offset(offset), Some(slot)) =
+                (element.offset(), offsets.get_mut(element.partition().max(0) as usize))
+            {
+                *slot = offset;
+            }
+        }
+        Ok(offsets)
+    }
+}
+
+fn arrival(head: &Option<BorrowedMessage<'_>>) -> i64 {
+    head.as_ref().and_then(|message| message.timestamp().to_millis()).unwrap_or(0)
+}
+
+/// The next record of a partition; `None` at its end, which compaction may have moved below `end`.
+fn next<'q>(
+    consumer: &BaseConsumer,
+    queue: &'q PartitionQueue<DefaultConsumerContext>,
+    end: i64,
+) -> Result<Option<BorrowedMessage<'q>>> {
+    let mut waited = Duration::ZERO;
+    const STEP: Duration = Duration::from_millis(100);
+    loop {
+        match queue.poll(STEP) {
+            Some(Ok(message)) => return Ok(Some(message).filter(|message| message.offset() < end)),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(error)) => return Err(error).context("Kafka does not give the next record"),
+            None => {}
+        }
+        // errors of the connection come through the consumer itself
+        if let Some(Err(error)) = consumer.poll(Duration::ZERO)
+            && !matches!(error, KafkaError::PartitionEOF(_))
+        {
+            tracing::debug!(%error, "while reading");
+        }
+        waited += STEP;
+        if waited > PATIENCE {
+            bail!("Kafka gave no record for {} s", PATIENCE.as_secs());
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Reading a log as a whole: from Kafka, or from the files of the embedded engine.
+//!
+//! [`Log`] is what proofs need of either: the bounds of a topic, and its records. Records of the events topic come merged in
+//! the order of their arrival, so that whoever counts them never has one partition far ahead of the others.
+
+pub mod kafka;
+
+use clickstream_event::Timestamp;
+
+/// A record as it stands in a topic.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRecord<'r> {
+    /// Its partition.
+    pub partition: i32,
+    /// Its place there.
+    pub offset: i64,
+    /// When the log took it.
+    pub arrival: Timestamp,
+    /// Its key.
+    pub key: Option<&'r [u8]>,
+    /// Its value.
+    pub value: Option<&'r [u8]>,
+}
+
+/// The part of a topic that is read: per partition the first offset, and the first that is not read any more.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Bounds(pub Vec<(i64, i64)>);
+
+impl Bounds {
+    /// Records at most: fewer where a topic is compacted.
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|(low, high)| (high - low).max(0) as u64).sum()
+    }
+}
+
+/// Takes records one by one; an error ends the reading.
+pub type Take<'t> = &'t mut dyn FnMut(LogRecord<'_>) -> anyhow::Result<()>;
+
+/// A log that can be read from the outside, also while others write.
+pub trait Log {
+    /// Where it is, for people.
+    fn place(&self) -> String;
+    /// What a topic holds now.
+    fn bounds(&self, topic: &str) -> anyhow::Result<Bounds>;
+    /// Reads within bounds, partitions merged in the order of arrival.
+    fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> anyhow::Result<()>;
+    /// Per partition the first offset whose record arrived at `at` or later; the end where there is none.
+    fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>>;
+}
+
+/// The log that the configuration means.
+pub fn open(config: &crate::config::Config) -> anyhow::Result<Box<dyn Log>> {
+    Ok(Box::new(kafka::KafkaLog::new(&config.kafka_address())))
+}

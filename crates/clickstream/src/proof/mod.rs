@@ -1,0 +1,388 @@
+//! The proof: a log and the rows that came of it, against a recount by the embedded engine.
+//!
+//! [`Proof`] takes records of the events topic and of the result topics in any order of the two, and compares row by row.
+//! What it says rests on nothing but what stands in the topics.
+//!
+//! Three limits decide which rows it can speak of:
+//! - **from**: windows that begin before the log does (its head was cut by retention, or reading began later) cannot be
+//!   recounted, and windows before the first row of the present shape were counted otherwise. An event counts by its event
+//!   time, which is never later than its arrival; so windows that begin at or after the first arrival are whole.
+//! - **to**: the newest window in the results may be half written, so missing rows are judged up to the one before.
+//! - what **timing** decides: see [`timing`].
+
+pub mod explain;
+pub mod prove;
+pub mod report;
+pub mod row;
+pub mod timing;
+
+use std::collections::{BTreeMap, HashMap};
+
+use clickstream_engine::{Config, Engine, Verdict};
+use clickstream_event::rows::DeadLetter;
+use clickstream_event::{Record, Timestamp, decode, topic};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::logs::LogRecord;
+use report::{Balance, Difference, Report};
+use row::{Row, RowKey};
+use timing::Timing;
+
+/// Differences that are kept for show.
+const SHOWN: usize = 50;
+
+/// Where a row stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The topic.
+    pub topic: &'static str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    content: u64,
+    place: Place,
+    /// Whether it was a tombstone, which deletes the row.
+    deleted: bool,
+    /// Whether the record's key named another row.
+    misplaced: bool,
+    /// Whether its window has the shape the proof is for.
+    in_shape: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FoundLetter {
+    reason: u64,
+    raw: u64,
+}
+
+/// A running comparison.
+pub struct Proof {
+    engine: Engine,
+    config: Config,
+    /// Windows that begin before this are not whole in the log.
+    whole_from: Option<Timestamp>,
+    found: HashMap<RowKey, Found>,
+    /// Rows of the recount that no row was found for yet.
+    waiting: BTreeMap<RowKey, Row>,
+    /// Content of rows that were compared, for rows that are written again later.
+    proven: BTreeMap<RowKey, u64>,
+    letters: HashMap<(i32, i64), FoundLetter>,
+    expected_letters: BTreeMap<(i32, i64), DeadLetter>,
+    /// Ends of the first and the newest window of the right shape in the site metrics.
+    first_written: Option<Timestamp>,
+    newest_written: Option<Timestamp>,
+    /// End of the newest window the recount has closed.
+    closed_to: Option<Timestamp>,
+    /// Looked for only where there is memory for it.
+    timing: Option<Timing>,
+    report: Report,
+}
+
+impl Proof {
+    /// Of a log with so many partitions, read from where windows are whole that begin at or after `whole_from` (all are, if
+    /// `None`).
+    pub fn new(config: Config, partitions: usize, whole_from: Option<Timestamp>, timing: bool) -> Self {
+        Self {
+            engine: Engine::new(config, partitions),
+            config,
+            whole_from,
+            found: HashMap::new(),
+            waiting: BTreeMap::new(),
+            proven: BTreeMap::new(),
+            letters: HashMap::new(),
+            expected_letters: BTreeMap::new(),
+            first_written: None,
+            newest_written: None,
+            closed_to: None,
+            timing: timing.then(|| Timing::new(config)),
+            report: Report::default(),
+        }
+    }
+
+    /// Takes a record of the events topic; those of a partition in order.
+    pub fn event(&mut self, record: LogRecord<'_>) {
+        let LogRecord { partition, offset, arrival, value, .. } = record;
+        let verdict = match decode(value.unwrap_or_default(), arrival, self.config.rules) {
+            Ok(decoded) => {
+                if self.whole_from.is_some_and(|from| decoded.event_time() < from) {
+                    // what would tell whether it was late may have been removed with the head of the log; no whole
+                    // window holds it
+                    self.report.before += u64::from(self.letters.remove(&(partition, offset)).is_some());
+                }
+                let event = self.timing.is_some().then(|| decoded.clone());
+                let verdict = self.engine.push_record(partition as usize, arrival, decoded);
+                if let (Some(timing), Some(Record::Event(event, ts))) = (&mut self.timing, &event)
+                    && matches!(verdict, Verdict::Counted | Verdict::Duplicate)
+                {
+                    timing.event(partition, offset, arrival, event, *ts);
+                }
+                verdict
+            }
+            Err(rejection) => Verdict::Rejected(rejection),
+        };
+        self.report.balance.count(&verdict);
+        let begin = *self.report.log_from.get_or_insert(arrival);
+        self.report.log_from = Some(begin.min(arrival));
+        self.report.log_to = self.report.log_to.max(Some(arrival));
+        let undecided = matches!(&verdict, Verdict::Late(late) if self.whole_from.is_some_and(|from| late.event_time < from));
+        if let Some(letter) = verdict.dead_letter(partition, offset, value)
+            && !undecided
+        {
+            match self.letters.remove(&(partition, offset)) {
+                Some(found) => self.compare_letter(&letter, found),
+                None => {
+                    self.expected_letters.insert((partition, offset), letter);
+                }
+            }
+        }
+        if self.engine.has_closed() {
+            let closed: Vec<_> = self.engine.closed().collect();
+            for window in closed {
+                self.closed_to = Some(window.end);
+                let rows = window.pages.into_iter().map(Row::Page);
+                let rows = rows.chain(window.products.into_iter().map(Row::Product));
+                let rows = rows.chain(window.sites.into_iter().map(Row::Site));
+                rows.chain(window.top.into_iter().map(Row::Top)).for_each(|row| self.expect(row));
+            }
+        }
+    }
+
+    /// Takes a record of a result topic.
+    pub fn row(&mut self, name: &'static str, record: LogRecord<'_>) {
+        let place = Place { topic: name, partition: record.partition, offset: record.offset };
+        let Some(value) = record.value else {
+            return self.tombstone(place, record.key);
+        };
+        let Some(row) = Row::parse(name, value) else {
+            self.report.unreadable += 1;
+            self.report.add(Difference::unreadable(place));
+            return;
+        };
+        let windows = self.config.windows;
+        let (start, end) = row.window();
+        let in_shape = end.0 - start.0 == windows.size_ms() && end.0 % windows.slide_ms() == 0;
+        if in_shape && matches!(row, Row::Site(_)) {
+            self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
+            self.newest_written = self.newest_written.max(Some(end));
+        }
+        let found = Found { content: row.content(), place, deleted: false, misplaced: !row.has_key(record.key), in_shape };
+        let key = row.key();
+        if let Some(content) = self.proven.get(&key) {
+            if *content == found.content && !found.misplaced {
+                self.report.written_again += 1;
+            } else {
+                self.report.differ(name);
+                self.report.add(Difference::differs(None, place));
+            }
+            return;
+        }
+        match self.waiting.remove(&key) {
+            Some(expected) => self.compare(key, expected, found),
+            None => {
+                if let Some(before) = self.found.insert(key, found)
+                    && !before.deleted
+                    && before.in_shape == in_shape
+                {
+                    if before.content == found.content && before.misplaced == found.misplaced {
+                        self.report.written_again += 1;
+                    } else {
+                        // a row that was overwritten differently: one of the two is wrong, whichever it is
+                        self.report.differ(name);
+                        self.report.add(Difference::overwritten(before.place, place));
+                    }
+                }
+            }
+        }
+    }
+
+    fn tombstone(&mut self, place: Place, key: Option<&[u8]>) {
+        self.report.tombstones += 1;
+        // the key names the row in the same fields as the row does
+        let row = key.and_then(|key| row::named_by(place.topic, key));
+        if let Some(key) = row {
+            self.proven.remove(&key);
+            if let Some(found) = self.found.get_mut(&key) {
+                found.deleted = true;
+            }
+        }
+        self.report.differ(place.topic);
+        self.report.add(Difference::deleted(place));
+    }
+
+    /// Takes a record of the dead-letter topic.
+    pub fn letter(&mut self, record: LogRecord<'_>) {
+        let Some(letter) = record.value.and_then(|value| serde_json::from_slice::<DeadLetter>(value).ok()) else {
+            self.report.unreadable += 1;
+            let place = Place { topic: topic::DEAD_LETTERS, partition: record.partition, offset: record.offset };
+            self.report.add(Difference::unreadable(place));
+            return;
+        };
+        let at = (letter.source_partition, letter.source_offset);
+        let found = FoundLetter {
+            reason: xxh3_64(letter.reason.as_bytes()),
+            raw: letter.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes())),
+        };
+        match self.expected_letters.remove(&at) {
+            Some(expected) => self.compare_letter(&expected, found),
+            None => {
+                if self.letters.insert(at, found).is_some() {
+                    self.report.letters_again += 1;
+                }
+            }
+        }
+    }
+
+    fn compare_letter(&mut self, expected: &DeadLetter, found: FoundLetter) {
+        let raw = expected.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes()));
+        if found.reason == xxh3_64(expected.reason.as_bytes()) && found.raw == raw {
+            self.report.checked(topic::DEAD_LETTERS);
+        } else {
+            self.report.differ(topic::DEAD_LETTERS);
+            self.report.add(Difference::letter(expected.clone()));
+        }
+    }
+
+    /// Whether the recount can speak of windows that end at `end`.
+    fn is_whole(&self, end: Timestamp) -> bool {
+        self.whole_from.is_none_or(|from| end.0 - self.config.windows.size_ms() >= from.0)
+    }
+
+    fn timing_touches(&self, row: &Row) -> bool {
+        self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.window()))
+    }
+
+    fn expect(&mut self, row: Row) {
+        let key = row.key();
+        if !self.is_whole(key.window_end) {
+            return;
+        }
+        match self.found.remove(&key) {
+            Some(found) if !found.deleted => self.compare(key, row, found),
+            _ => {
+                self.waiting.insert(key, row);
+            }
+        }
+    }
+
+    fn compare(&mut self, key: RowKey, expected: Row, found: Found) {
+        let topic = expected.topic();
+        let content = expected.content();
+        if found.content == content && !found.misplaced {
+            self.proven.insert(key, content);
+            self.report.checked(topic);
+            self.report.prove(key.window_end);
+        } else if self.timing_touches(&expected) {
+            self.report.timing_rows += 1;
+        } else {
+            self.report.differ(topic);
+            self.report.add(Difference::differs(Some(expected), found.place));
+        }
+    }
+
+    /// Judges what is missing and what should not be there in all windows that are settled.
+    ///
+    /// `all_written`: whether nothing is to come any more, so that the newest window is whole too.
+    pub fn settle(&mut self, all_written: bool) {
+        let slide = self.config.windows.slide_ms();
+        let Some(newest) = self.newest_written else { return };
+        let to = if all_written { newest } else { Timestamp(newest.0 - slide) };
+        let first = self.first_written.unwrap_or(newest);
+        let settled: Vec<RowKey> =
+            self.waiting.keys().take_while(|key| key.window_end <= to).copied().collect();
+        for key in settled {
+            let Some(row) = self.waiting.remove(&key) else { continue };
+            if key.window_end < first {
+                // before the first row of this shape
+                self.report.before += 1;
+            } else if self.timing_touches(&row) {
+                self.report.timing_rows += 1;
+            } else {
+                self.report.missing(row.topic());
+                self.report.add(Difference::missing(row));
+            }
+        }
+        let closed = self.closed_to.unwrap_or_default();
+        let (whole_from, size) = (self.whole_from, self.config.windows.size_ms());
+        let mut unexpected = Vec::new();
+        self.found.retain(|key, found| {
+            let whole = whole_from.is_none_or(|from| key.window_end.0 - size >= from.0);
+            if key.window_end > closed && key.window_end.0 % slide == 0 {
+                return true;
+            }
+            if !found.deleted {
+                let other_shape = !found.in_shape && key.window_end < first;
+                unexpected.push((*found, !whole || other_shape));
+            }
+            false
+        });
+        for (found, outside) in unexpected {
+            if outside {
+                self.report.before += 1;
+            } else {
+                self.report.unexpected(found.place.topic);
+                self.report.add(Difference::unexpected(found.place));
+            }
+        }
+        self.report.from = Some(first.max(self.whole_from.map_or(first, |from| {
+            let windows = self.config.windows;
+            Timestamp(windows.first_start_at(from).0 + windows.size_ms())
+        })));
+        self.report.to = Some(to.min(closed));
+    }
+
+    /// Judges dead letters of records below these offsets, one per partition, that nothing more will be written for.
+    pub fn settle_letters(&mut self, below: &[i64], from: &[i64]) {
+        let is_below = |at: &(i32, i64)| below.get(at.0.max(0) as usize).is_some_and(|end| at.1 < *end);
+        let missing: Vec<(i32, i64)> = self.expected_letters.keys().filter(|at| is_below(at)).copied().collect();
+        for at in missing {
+            if let Some(letter) = self.expected_letters.remove(&at) {
+                self.report.missing(topic::DEAD_LETTERS);
+                self.report.add(Difference::letter(letter));
+            }
+        }
+        let mut unexpected = 0;
+        self.letters.retain(|at, _| {
+            let read = is_below(at) && from.get(at.0.max(0) as usize).is_some_and(|from| at.1 >= *from);
+            unexpected += u64::from(read);
+            !read
+        });
+        for _ in 0..unexpected {
+            self.report.unexpected(topic::DEAD_LETTERS);
+        }
+    }
+
+    /// Forgets rows of windows that ended long ago; a long-running proof calls it now and then.
+    pub fn forget(&mut self, before: Timestamp) {
+        let bound = RowKey::first_of(before);
+        self.proven = self.proven.split_off(&bound);
+        self.found.retain(|key, _| key.window_end >= before);
+    }
+
+    /// Rows of the recount that wait for theirs.
+    pub fn pending(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What was found out so far.
+    pub fn report(&mut self) -> &Report {
+        self.report.pending = self.waiting.len() as u64;
+        self.report.beyond = self.found.values().filter(|found| !found.deleted).count() as u64;
+        if let Some(timing) = &self.timing {
+            (self.report.timing_event_count, self.report.timing_events) = timing.events();
+        }
+        &self.report
+    }
+
+    /// The balance of the log so far.
+    pub fn balance(&self) -> &Balance {
+        &self.report.balance
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,437 @@
+//! The proof accepts what a brute-force recount wrote, and refutes every kind of corruption of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use clickstream_engine::Config;
+use clickstream_event::{Timestamp, Windows, topic};
+use clickstream_recount::logs::{self, Case};
+use clickstream_recount::{Record, recount};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::explain::{Question, Subject, explain};
+use super::prove::prove;
+use super::report::Report;
+use crate::logs::{Bounds, Log, LogRecord, Take};
+
+const BEGIN: i64 = 1_795_583_043_021;
+
+/// A log in memory.
+#[derive(Clone, Debug, Default)]
+struct MemoryLog {
+    topics: HashMap<&'static str, Vec<Vec<Record>>>,
+    /// First offsets that are left, of the events.
+    low: Vec<i64>,
+}
+
+impl Log for MemoryLog {
+    fn place(&self) -> String {
+        "memory".into()
+    }
+
+    fn bounds(&self, topic: &str) -> anyhow::Result<Bounds> {
+        let low = |n: usize| if topic == topic::EVENTS { self.low.get(n).copied().unwrap_or(0) } else { 0 };
+        let partitions = self.topics[topic].iter().enumerate();
+        Ok(Bounds(partitions.map(|(n, records)| (low(n), records.len() as i64)).collect()))
+    }
+
+    fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> anyhow::Result<()> {
+        let mut records: Vec<&Record> = self.topics[topic]
+            .iter()
+            .zip(&bounds.0)
+            .flat_map(|(records, (low, high))| {
+                records.iter().filter(move |record| (*low..*high).contains(&record.offset))
+            })
+            .collect();
+        records.sort_by_key(|record| record.arrival);
+        for record in records {
+            take(LogRecord {
+                partition: record.partition,
+                offset: record.offset,
+                arrival: Timestamp(record.arrival),
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>> {
+        let offset = |records: &Vec<Record>| records.iter().position(|record| record.arrival >= at.0);
+        Ok(self.topics[topic].iter().map(|r| offset(r).unwrap_or(r.len()) as i64).collect())
+    }
+}
+
+/// Fields of the key of a topic's rows.
+fn key_fields(name: &str) -> &'static [&'static str] {
+    match name {
+        topic::PAGE_METRICS => &["site_id", "window_end", "page_url"],
+        topic::PRODUCT_METRICS => &["site_id", "window_end", "product_id"],
+        topic::TOP_PAGES => &["site_id", "window_end", "rank"],
+        _ => &["site_id", "window_end"],
+    }
+}
+
+impl MemoryLog {
+    /// The events of a case, and results as the recount of another log (or the same) gives them.
+    fn new(case: &Case, counted: &[Record]) -> Self {
+        let mut log = Self::default();
+        for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+            log.topics.insert(name, vec![Vec::new()]);
+        }
+        let mut events = vec![Vec::new(); case.shape.partitions];
+        case.log.iter().for_each(|record| events[record.partition as usize].push(record.clone()));
+        log.topics.insert(topic::EVENTS, events);
+        let expected = recount(counted.to_vec(), case.shape);
+        for name in topic::RESULTS {
+            let mut rows: Vec<&Value> = expected.rows[name].values().collect();
+            rows.sort_by_key(|row| row["window_end"].to_string());
+            for row in rows {
+                let mut row = row.clone();
+                if let Some(revenue) = row["revenue"].as_f64() {
+                    // the recount sums doubles
+                    row["revenue"] = json!((revenue * 10_000.0).round() / 10_000.0);
+                }
+                log.append(name, &row);
+            }
+        }
+        for ((partition, offset), reason) in &expected.letters {
+            let record = case.log.iter().find(|r| (r.partition, r.offset) == (*partition, *offset)).unwrap();
+            let raw = clickstream_event::rows::raw_text(record.value.as_ref().unwrap());
+            log.append(
+                topic::DEAD_LETTERS,
+                &json!({ "reason": reason, "detail": "", "source_partition": partition, "source_offset": offset, "raw": raw }),
+            );
+        }
+        log
+    }
+
+    fn records(&mut self, name: &str) -> &mut Vec<Record> {
+        &mut self.topics.get_mut(name).unwrap()[0]
+    }
+
+    fn append(&mut self, name: &'static str, row: &Value) {
+        let key: serde_json::Map<String, Value> =
+            key_fields(name).iter().map(|field| ((*field).to_owned(), row[*field].clone())).collect();
+        let key = Some(Value::Object(key).to_string().into_bytes());
+        self.put(name, key, Some(row.to_string().into_bytes()));
+    }
+
+    fn put(&mut self, name: &'static str, key: Option<Vec<u8>>, value: Option<Vec<u8>>) {
+        let offset = self.records(name).len() as i64;
+        self.records(name).push(Record { partition: 0, offset, arrival: BEGIN, key, value });
+    }
+
+    /// Rows of a topic that pass, as their index and content.
+    fn rows(&mut self, name: &str, passes: impl Fn(&Value) -> bool) -> Vec<(usize, Value)> {
+        let rows = self.records(name).iter().enumerate();
+        rows.map(|(n, record)| (n, serde_json::from_slice(record.value.as_ref().unwrap()).unwrap()))
+            .filter(|(_, row)| passes(row))
+            .collect()
+    }
+
+    fn replace(&mut self, name: &str, n: usize, row: &Value) {
+        self.records(name)[n].value = Some(row.to_string().into_bytes());
+    }
+
+    fn remove(&mut self, name: &str, n: usize) {
+        self.records(name).remove(n);
+        self.records(name).iter_mut().enumerate().for_each(|(n, record)| record.offset = n as i64);
+    }
+}
+
+fn check(case: &Case, log: &MemoryLog) -> Report {
+    let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
+    prove(log, Config::new(windows), || Timestamp(i64::MAX / 2)).unwrap()
+}
+
+const KINDS: &[&str] = &[
+    "count plus one",
+    "count minus one",
+    "row missing",
+    "row of a neighbour window",
+    "swapped ranks",
+    "unique users off by one",
+    "rate rounded",
+    "late event counted",
+    "doubled event counted",
+    "wrong dead letter",
+    "stale window",
+    "dead letter missing",
+    "forged row",
+    "forged dead letter",
+    "row deleted",
+    "revenue off by a ten-thousandth",
+    "row overwritten",
+    "wrong record key",
+    "window start moved",
+    "no row at all",
+];
+
+/// Corrupts results in one way, at a place of choice; `None` where there is nothing to corrupt in that way.
+fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
+    let mut log = MemoryLog::new(case, &case.log);
+    let slide = case.shape.slide_ms;
+    let shifted = |text: &Value, by: i64| {
+        json!(Timestamp(Timestamp::parse_any_year(text.as_str().unwrap()).unwrap().0 + by).to_string())
+    };
+    let any = |log: &mut MemoryLog, name: &str, passes: &dyn Fn(&Value) -> bool| {
+        let rows = log.rows(name, passes);
+        (!rows.is_empty()).then(|| rows[pick % rows.len()].clone())
+    };
+    let counts = ["view_count", "click_count", "add_to_cart_count", "purchase_count"];
+    let topic = [topic::PAGE_METRICS, topic::PRODUCT_METRICS, topic::SITE_METRICS][pick % 3];
+    match kind {
+        "count plus one" | "count minus one" => {
+            let field = counts[pick % 4];
+            let by = if kind == "count plus one" { 1 } else { -1 };
+            let (n, mut row) = any(&mut log, topic, &|row| row[field].as_i64().unwrap() + by >= 0)?;
+            row[field] = json!(row[field].as_i64().unwrap() + by);
+            log.replace(topic, n, &row);
+        }
+        "unique users off by one" => {
+            let (n, mut row) = any(&mut log, topic, &|_| true)?;
+            row["unique_users"] = json!(row["unique_users"].as_i64().unwrap() + if pick % 2 == 0 { 1 } else { -1 });
+            log.replace(topic, n, &row);
+        }
+        "row missing" => {
+            let topic = topic::RESULTS[pick % 4];
+            let (n, _) = any(&mut log, topic, &|_| true)?;
+            // without its site's row nobody knows that the very first or newest window is there
+            if topic == topic::SITE_METRICS && log.records(topic).len() < 4 {
+                return None;
+            }
+            let first = log.rows(topic, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).min();
+            let last = log.rows(topic, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).max();
+            let end = Some(log.rows(topic, |_| true)[n].1["window_end"].to_string());
+            if topic == topic::SITE_METRICS && (end == first || end == last) {
+                return None;
+            }
+            log.remove(topic, n);
+        }
+        "row of a neighbour window" => {
+            let (n, mut row) = any(&mut log, topic::PAGE_METRICS, &|_| true)?;
+            let key = row["window_end"].clone();
+            row["window_end"] = shifted(&key, slide);
+            row["window_start"] = shifted(&row["window_start"], slide);
+            log.replace(topic::PAGE_METRICS, n, &row);
+            let mut record = log.records(topic::PAGE_METRICS)[n].clone();
+            let key = String::from_utf8(record.key.unwrap()).unwrap();
+            record.key = Some(key.replace(row["window_end"].as_str().unwrap(), "").into_bytes());
+            log.remove(topic::PAGE_METRICS, n);
+            log.append(topic::PAGE_METRICS, &row);
+        }
+        "swapped ranks" => {
+            let (n, mut row) = any(&mut log, topic::TOP_PAGES, &|row| row["rank"] == 1)?;
+            let (m, mut other) = any(&mut log, topic::TOP_PAGES, &|other| {
+                other["rank"] == 2 && other["window_end"] == row["window_end"] && other["site_id"] == row["site_id"]
+            })?;
+            for field in ["page_url", "view_count", "unique_users", "click_through_rate"] {
+                let kept = row[field].take();
+                row[field] = other[field].take();
+                other[field] = kept;
+            }
+            log.replace(topic::TOP_PAGES, n, &row);
+            log.replace(topic::TOP_PAGES, m, &other);
+        }
+        "rate rounded" => {
+            let topic = [topic::PAGE_METRICS, topic::TOP_PAGES, topic::SITE_METRICS][pick % 3];
+            let rounded = |rate: f64| (rate * 100.0).round() / 100.0;
+            let (n, mut row) = any(&mut log, topic, &|row| {
+                row["click_through_rate"].as_f64().is_some_and(|rate| (rounded(rate) - rate).abs() > 1e-6)
+            })?;
+            row["click_through_rate"] = json!(rounded(row["click_through_rate"].as_f64().unwrap()));
+            log.replace(topic, n, &row);
+        }
+        "late event counted" => {
+            let letter = any(&mut log, topic::DEAD_LETTERS, &|letter| letter["reason"] == "late")?.1;
+            let place = (letter["source_partition"].as_i64()? as i32, letter["source_offset"].as_i64()?);
+            let counted: Vec<Record> = case
+                .log
+                .iter()
+                .map(|record| {
+                    let mut record = record.clone();
+                    if (record.partition, record.offset) == place {
+                        let mut event: Value = serde_json::from_slice(record.value.as_ref().unwrap()).ok()?;
+                        event["timestamp"] = json!(Timestamp(record.arrival).to_string());
+                        record.value = Some(event.to_string().into_bytes());
+                    }
+                    Some(record)
+                })
+                .collect::<Option<_>>()?;
+            log = MemoryLog::new(case, &counted);
+        }
+        "doubled event counted" => {
+            let mut seen: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+            let mut counted = case.log.clone();
+            let copies: Vec<usize> = counted
+                .iter()
+                .enumerate()
+                .filter(|(n, record)| {
+                    record.value.as_ref().is_some_and(|value| {
+                        value.starts_with(b"{\"event_id\":\"e") && seen.insert(value.clone(), *n).is_some()
+                    })
+                })
+                .map(|(n, _)| n)
+                .collect();
+            let n = *copies.get(pick.checked_rem(copies.len())?)?;
+            let text = String::from_utf8(counted[n].value.take()?).unwrap();
+            counted[n].value = Some(text.replacen("\"event_id\":\"e", "\"event_id\":\"copy-e", 1).into_bytes());
+            log = MemoryLog::new(case, &counted);
+            // where the copy was late as well, nothing changes
+            let before = MemoryLog::new(case, &case.log);
+            if before.topics[topic::SITE_METRICS] == log.topics[topic::SITE_METRICS] {
+                return None;
+            }
+        }
+        "wrong dead letter" => {
+            let (n, mut letter) = any(&mut log, topic::DEAD_LETTERS, &|_| true)?;
+            if pick % 2 == 0 {
+                letter["reason"] = json!("because");
+            } else {
+                letter["raw"] = json!("something else");
+            }
+            log.replace(topic::DEAD_LETTERS, n, &letter);
+        }
+        "stale window" => {
+            let (n, mut row) = any(&mut log, topic::PAGE_METRICS, &|_| true)?;
+            let before = shifted(&row["window_end"], -slide);
+            let (_, old) = any(&mut log, topic::PAGE_METRICS, &|old| {
+                old["window_end"] == before && old["page_url"] == row["page_url"] && old["site_id"] == row["site_id"]
+            })?;
+            let fields = [&counts[..], &["unique_users", "click_through_rate"]].concat();
+            if fields.iter().all(|field| old[*field] == row[*field]) {
+                return None;
+            }
+            fields.iter().for_each(|field| row[*field] = old[*field].clone());
+            log.replace(topic::PAGE_METRICS, n, &row);
+        }
+        "dead letter missing" => {
+            let (n, _) = any(&mut log, topic::DEAD_LETTERS, &|_| true)?;
+            log.remove(topic::DEAD_LETTERS, n);
+        }
+        "forged row" => {
+            let (_, mut row) = any(&mut log, topic::PAGE_METRICS, &|_| true)?;
+            row["page_url"] = json!("/forged");
+            log.append(topic::PAGE_METRICS, &row);
+        }
+        "forged dead letter" => {
+            let record = case.log.iter().find(|r| r.value.as_ref().is_some_and(|v| v.starts_with(b"{\"event_type\":\"heart")))?;
+            log.append(
+                topic::DEAD_LETTERS,
+                &json!({ "reason": "late", "source_partition": record.partition, "source_offset": record.offset, "raw": "" }),
+            );
+            log.rows(topic::SITE_METRICS, |_| true).first()?;
+        }
+        "row deleted" => {
+            let topic = topic::RESULTS[pick % 4];
+            let (n, _) = any(&mut log, topic, &|_| true)?;
+            let key = log.records(topic)[n].key.clone();
+            log.put(topic, key, None);
+        }
+        "revenue off by a ten-thousandth" => {
+            let (n, mut row) = any(&mut log, topic::SITE_METRICS, &|_| true)?;
+            row["revenue"] = json!(((row["revenue"].as_f64()? + 0.0001) * 10_000.0).round() / 10_000.0);
+            log.replace(topic::SITE_METRICS, n, &row);
+        }
+        "row overwritten" => {
+            let (_, mut row) = any(&mut log, topic, &|_| true)?;
+            row["view_count"] = json!(row["view_count"].as_i64().unwrap() + 1);
+            log.append(topic, &row);
+        }
+        "wrong record key" => {
+            let (n, _) = any(&mut log, topic, &|_| true)?;
+            log.records(topic)[n].key = Some(b"{\"site_id\":\"elsewhere\"}".to_vec());
+        }
+        "window start moved" => {
+            let (n, mut row) = any(&mut log, topic::PAGE_METRICS, &|_| true)?;
+            row["window_start"] = shifted(&row["window_start"], slide);
+            let first = log.rows(topic::SITE_METRICS, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).min();
+            if Some(row["window_end"].to_string()) == first {
+                return None;
+            }
+            log.replace(topic::PAGE_METRICS, n, &row);
+        }
+        _ => {
+            let (n, _) = any(&mut log, topic, &|_| true)?;
+            log.records(topic)[n].value = Some(b"{\"site_id\":1}".to_vec());
+        }
+    }
+    Some(log)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn accepts_what_the_recount_wrote(case in logs::any_shape(BEGIN, 60), again in any::<bool>()) {
+        let mut log = MemoryLog::new(&case, &case.log);
+        if again {
+            // a restart writes rows and letters again
+            let rows = log.records(topic::PAGE_METRICS).clone();
+            rows.into_iter().rev().take(9).for_each(|r| log.put(topic::PAGE_METRICS, r.key, r.value));
+            let letters = log.records(topic::DEAD_LETTERS).clone();
+            letters.into_iter().for_each(|r| log.put(topic::DEAD_LETTERS, r.key, r.value));
+        }
+        let report = check(&case, &log);
+        prop_assert_eq!(report.problems(), 0, "{:#?}", report);
+        let rows: usize = topic::RESULTS.iter().map(|name| log.topics[name][0].len()).sum();
+        let letters = log.topics[topic::DEAD_LETTERS][0].len();
+        prop_assert_eq!(report.equal() + report.written_again + report.letters_again, (rows + letters) as u64);
+        prop_assert_eq!(report.balance.records as usize, case.log.len());
+    }
+
+    /// Retention removes the head of the log; the rows stay.
+    #[test]
+    fn accepts_a_log_without_its_head(case in logs::any_shape(BEGIN, 90), cut in 0usize..40) {
+        let mut log = MemoryLog::new(&case, &case.log);
+        log.low = log.topics[topic::EVENTS].iter().map(|records| cut.min(records.len().saturating_sub(1)) as i64).collect();
+        let report = check(&case, &log);
+        prop_assert_eq!(report.problems(), 0, "{:#?}", report);
+    }
+
+    /// The events listed are those that were counted.
+    #[test]
+    fn explains_every_page_row(case in logs::any_shape(BEGIN, 50)) {
+        let mut log = MemoryLog::new(&case, &case.log);
+        let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
+        for (_, row) in log.rows(topic::PAGE_METRICS, |_| true).into_iter().take(12) {
+            let question = Question {
+                site_id: row["site_id"].as_str().unwrap().to_owned(),
+                subject: Subject::Page(row["page_url"].as_str().unwrap().to_owned()),
+                window_end: Timestamp::parse(row["window_end"].as_str().unwrap()).unwrap(),
+            };
+            // the memory's rows all arrived at the beginning
+            let mut late = log.clone();
+            late.topics.get_mut(topic::PAGE_METRICS).unwrap()[0].iter_mut().for_each(|r| r.arrival = i64::MAX);
+            let explanation = explain(&late, Config::new(windows), question).unwrap();
+            prop_assert!(explanation.ended);
+            prop_assert_eq!(explanation.users.len() as u64, row["unique_users"].as_u64().unwrap());
+            let of = |kind: &str| explanation.counted.iter().filter(|line| line.event_type == kind).count() as u64;
+            prop_assert_eq!(of("page_view"), row["view_count"].as_u64().unwrap());
+            prop_assert_eq!(of("click"), row["click_count"].as_u64().unwrap());
+            let recount = serde_json::to_value(explanation.recount.unwrap()).unwrap();
+            prop_assert!(clickstream_recount::same(&recount, &row), "{} {}", recount, row);
+            prop_assert!(explanation.found.is_some());
+        }
+    }
+}
+
+/// Each kind in logs of every sort; and each kind must have been possible somewhere.
+#[test]
+fn refutes_every_kind_of_corruption() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut tried = [0; KINDS.len()];
+    for pick in 0..150 {
+        let case = logs::any_shape(BEGIN, 60).new_tree(&mut runner).unwrap().current();
+        for (n, kind) in KINDS.iter().enumerate() {
+            if let Some(log) = corrupt(kind, &case, pick) {
+                tried[n] += 1;
+                assert!(check(&case, &log).problems() > 0, "{kind}");
+            }
+        }
+    }
+    println!("{:?}", KINDS.iter().zip(tried).collect::<Vec<_>>());
+    assert!(tried.iter().all(|times| *times >= 3), "{:?}", KINDS.iter().zip(tried).collect::<Vec<_>>());
+}

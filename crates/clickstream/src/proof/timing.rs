@@ -1,0 +1,122 @@
+//! The cases that the log alone does not decide, because partitions are read side by side.
+//!
+//! Of several copies of one event the first counts. Copies in one partition have an order; copies in two partitions have
+//! none, which is of no consequence as long as they say the same. And a copy that comes later than the dedup horizon may or
+//! may not be known as one any more. Events of both kinds are listed, and rows they could touch are not held against
+//! anybody. Neither the sample traffic nor a collector makes such events.
+
+use std::collections::HashMap;
+
+use clickstream_engine::Config;
+use clickstream_event::{Event, Timestamp};
+use serde::Serialize;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// An event whose counting is a matter of timing.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct TimingEvent {
+    /// Why.
+    pub reason: &'static str,
+    /// The site.
+    pub site_id: String,
+    /// Its id.
+    pub event_id: String,
+    /// Where the copy stands.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its event time.
+    pub event_time: Timestamp,
+}
+
+#[derive(Clone, Copy)]
+struct Copy {
+    partition: i32,
+    content: u64,
+    arrival: i64,
+    event_time: i64,
+}
+
+/// Events that timing decides are found by remembering every id for some time.
+pub struct Timing {
+    horizon_ms: i64,
+    /// Two generations of ids: what is older than two memories is forgotten.
+    young: HashMap<u128, Copy>,
+    old: HashMap<u128, Copy>,
+    turned: i64,
+    scratch: Vec<u8>,
+    found: Vec<TimingEvent>,
+    count: u64,
+    /// Times of these events per site: rows of windows that hold one may differ.
+    touched: HashMap<String, Vec<i64>>,
+}
+
+/// Copies later than this after the horizon are known to be forgotten by everybody, in milliseconds.
+const FORGOTTEN_MS: i64 = 180_000;
+
+impl Timing {
+    /// For a log of this configuration.
+    pub fn new(config: Config) -> Self {
+        Self {
+            horizon_ms: config.dedup_horizon_ms,
+            young: HashMap::new(),
+            old: HashMap::new(),
+            turned: 0,
+            scratch: Vec::new(),
+            found: Vec::new(),
+            count: 0,
+            touched: HashMap::new(),
+        }
+    }
+
+    /// Takes an event that is valid and on time, a copy or not.
+    pub fn event(&mut self, partition: i32, offset: i64, arrival: Timestamp, event: &Event<'_>, ts: Timestamp) {
+        if arrival.0 - self.turned > self.horizon_ms + FORGOTTEN_MS {
+            self.old = std::mem::take(&mut self.young);
+            self.turned = arrival.0;
+        }
+        let mut id = event.site_id.as_bytes().to_vec();
+        id.push(0);
+        id.extend_from_slice(event.event_id.as_bytes());
+        let id = xxh3_128(&id);
+        self.scratch.clear();
+        event.encode(&mut self.scratch);
+        let copy = Copy { partition, content: xxh3_64(&self.scratch), arrival: arrival.0, event_time: ts.0 };
+        let Some(first) = self.young.get(&id).or_else(|| self.old.get(&id)).copied() else {
+            self.young.insert(id, copy);
+            return;
+        };
+        let reason = if (arrival.0 - first.arrival).abs() > self.horizon_ms {
+            self.young.insert(id, copy);
+            "a copy that came later than the dedup horizon"
+        } else if first.partition != partition && (first.content, first.event_time) != (copy.content, copy.event_time) {
+            "copies in two partitions that differ"
+        } else {
+            return;
+        };
+        self.count += 1;
+        self.touched.entry(event.site_id.to_string()).or_default().extend([first.event_time, ts.0]);
+        if self.found.len() < 20 {
+            self.found.push(TimingEvent {
+                reason,
+                site_id: event.site_id.to_string(),
+                event_id: event.event_id.to_string(),
+                partition,
+                offset,
+                event_time: ts,
+            });
+        }
+    }
+
+    /// Whether such an event may count in the window of a site.
+    pub fn touches(&self, site: &str, (start, end): (Timestamp, Timestamp)) -> bool {
+        self.touched
+            .get(site)
+            .is_some_and(|times| times.iter().any(|at| (start.0..end.0).contains(at)))
+    }
+
+    /// How many there are, and the first of them.
+    pub fn events(&self) -> (u64, Vec<TimingEvent>) {
+        (self.count, self.found.clone())
+    }
+}
