@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Tells of commits to any topic of a [`crate::Log`]. Clones tell of the same.
+/// Tells of commits of records to any topic of a [`crate::Log`]. Clones tell of the same.
 ///
 /// Take [`count`](Self::count), read until a reader has nothing more, then [`wait`](Self::wait) for another count:
 /// no commit is missed.

@@ -49,6 +49,9 @@ impl Log {
     pub fn open(dir: impl Into<PathBuf>, options: Options) -> Result<Self> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        if let (true, Some(parent)) = (options.sync, dir.parent().filter(|p| !p.as_os_str().is_empty())) {
+            sync_dir(parent)?;
+        }
         let path = dir.join(".lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(io_error("open", &path))?;

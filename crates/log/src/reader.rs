@@ -59,6 +59,11 @@ impl Segment {
         let full = segment::list(dir)?.last().is_some_and(|&newest| newest > base);
         Ok(Some(Self { base, path, file, full }))
     }
+
+    /// Bytes it has now.
+    fn length(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(io_error("read", &self.path))?.len())
+    }
 }
 
 impl Reader {
@@ -190,11 +195,10 @@ impl Reader {
 
     /// Goes to the first frame that is wanted, or to where frames end or are damaged, without reading bodies.
     fn skip_frames(&mut self, wanted: impl Fn(&Header) -> bool) -> Result<()> {
+        let mut length = self.segment.length()?;
         loop {
-            let path = &self.segment.path;
-            let length = self.segment.file.metadata().map_err(io_error("read", path))?.len();
             let header = segment::header_at(&self.segment.file, self.position, length);
-            match header.map_err(io_error("read", path))? {
+            match header.map_err(io_error("read", &self.segment.path))? {
                 Some(header) if header.base == self.next => {
                     if wanted(&header) {
                         return Ok(());
@@ -203,7 +207,7 @@ impl Reader {
                     (self.cursor, self.frame_end) = (self.position, self.position);
                     self.next = header.end();
                 }
-                None if self.position >= length && self.enter_next()? => {}
+                None if self.position >= length && self.enter_next()? => length = self.segment.length()?,
                 _ => return Ok(()),
             }
         }
@@ -257,14 +261,14 @@ impl Reader {
         if self.segment.full || self.acknowledged().is_some_and(|end| end > self.next) {
             return Ok(true);
         }
-        let path = &self.segment.path;
-        let length = self.segment.file.metadata().map_err(io_error("read", path))?.len();
+        let length = self.segment.length()?;
         if self.torn == Some((self.position, length)) {
             return Ok(false);
         }
         self.segment.full = segment::list(&self.dir)?.last().is_some_and(|&base| base > self.segment.base);
         let follows = resume.map(|from| segment::frame_follows(&self.segment.file, from)).transpose();
-        let whole = self.segment.full || follows.map_err(io_error("read", path))?.unwrap_or(false);
+        let whole =
+            self.segment.full || follows.map_err(io_error("read", &self.segment.path))?.unwrap_or(false);
         self.torn = (!whole).then_some((self.position, length));
         Ok(whole)
     }

@@ -106,7 +106,7 @@ impl Drop for Topic {
     }
 }
 
-/// Commits several topics: writes all their frames in the order given, then syncs, then acknowledges them all.
+/// Commits several topics of one log: writes all their frames in the order given, then syncs, then acknowledges them all.
 ///
 /// See the [crate's guarantees](crate) for what a crash in between leaves, and [`Topic::commit`] for errors.
 pub fn commit_together(topics: &mut [&mut Topic]) -> Result<()> {
@@ -116,13 +116,15 @@ pub fn commit_together(topics: &mut [&mut Topic]) -> Result<()> {
     for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
         partition.sync()?;
     }
+    let mut grown = false;
     for topic in topics.iter_mut() {
         let topic = &mut **topic;
         for (end, partition) in topic.ends.iter_mut().zip(&topic.partitions) {
-            *end = partition.acknowledge();
+            let before = std::mem::replace(end, partition.acknowledge());
+            grown |= *end > before;
         }
     }
-    if let Some(topic) = topics.first() {
+    if let (true, Some(topic)) = (grown, topics.first()) {
         topic.shared.commits.tell();
     }
     Ok(())

@@ -106,7 +106,8 @@ fn topics_commit_together_and_tell() {
     commit_together(&mut [&mut a, &mut b]).unwrap();
     assert_eq!(waiter.join().unwrap(), seen + 1);
     assert_eq!((a.ends(), b.ends()), (&[1][..], &[0, 1][..]));
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    commit_together(&mut [&mut a, &mut b]).unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 1, "a commit of nothing tells nothing");
 }
 
 #[test]
@@ -155,4 +156,38 @@ fn a_failed_write_is_tried_again() {
     fs::remove_dir(&obstacle).unwrap();
     assert_eq!(topic.commit().unwrap(), [2, 1]);
     assert_eq!(offsets(dir.path(), 0).unwrap(), [0, 1]);
+}
+
+/// Acts as the process whose files may not grow any more, when the test below starts it.
+#[test]
+fn child_with_a_full_disk() {
+    let Some(dir) = std::env::var_os("CLICKSTREAM_LOG_FULL_DISK") else { return };
+    let dir = std::path::PathBuf::from(dir);
+    let (_log, mut topic) = open(&dir, 1_000_000).unwrap();
+    append(&mut topic, 0, &[b'a'; 3_000]);
+    topic.commit().unwrap();
+    let length = fs::metadata(&segments(&dir)[0]).unwrap().len();
+    append(&mut topic, 0, &[b'b'; 30_000]);
+    for _ in 0..2 {
+        assert!(matches!(topic.commit(), Err(LogError::Io { action: "append to", .. })));
+        assert_eq!(fs::metadata(&segments(&dir)[0]).unwrap().len(), length, "no part of the frame stays");
+    }
+    assert_eq!(topic.ends(), [1]);
+    println!("nothing half-written");
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    // a limit on the size of files (in units of 512 or 1024 bytes) fails in the middle of a write, as a full disk does
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "appending::child_with_a_full_disk", "--nocapture"])
+        .env("CLICKSTREAM_LOG_FULL_DISK", dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("nothing half-written"), "{said}{child:?}");
+    assert_eq!(open(dir.path(), 1_000_000).unwrap().1.ends(), [1]);
 }
