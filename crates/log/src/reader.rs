@@ -46,6 +46,8 @@ struct Segment {
     file: File,
     /// A newer one exists, so this one is complete.
     full: bool,
+    /// Bytes it had when it was opened.
+    length: u64,
 }
 
 impl Segment {
@@ -57,11 +59,13 @@ impl Segment {
             opened => opened.map_err(io_error("open", &path))?,
         };
         let full = segment::list(dir)?.last().is_some_and(|&newest| newest > base);
-        Ok(Some(Self { base, path, file, full }))
+        let mut segment = Self { base, path, file, full, length: 0 };
+        segment.length = segment.length_now()?;
+        Ok(Some(segment))
     }
 
     /// Bytes it has now.
-    fn length(&self) -> Result<u64> {
+    fn length_now(&self) -> Result<u64> {
         Ok(self.file.metadata().map_err(io_error("read", &self.path))?.len())
     }
 }
@@ -193,24 +197,36 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes to the first frame that is wanted, or to where frames end or are damaged, without reading bodies.
+    /// Goes to the first frame that is wanted, or to where frames end or are damaged.
+    ///
+    /// Of full segments only headers are read. The end of the newest one may be torn below a good header, and whoever
+    /// stood behind that would miss what the writer puts in its place: there, bodies are checked as well.
     fn skip_frames(&mut self, wanted: impl Fn(&Header) -> bool) -> Result<()> {
-        let mut length = self.segment.length()?;
         loop {
-            let header = segment::header_at(&self.segment.file, self.position, length);
-            match header.map_err(io_error("read", &self.segment.path))? {
-                Some(header) if header.base == self.next => {
-                    if wanted(&header) {
-                        return Ok(());
-                    }
-                    self.position += header.size() as u64;
-                    (self.cursor, self.frame_end) = (self.position, self.position);
-                    self.next = header.end();
+            let Some(header) = self.peek_header()? else {
+                if self.position >= self.segment.length_now()? && self.enter_next()? {
+                    continue;
                 }
-                None if self.position >= length && self.enter_next()? => length = self.segment.length()?,
-                _ => return Ok(()),
+                return Ok(());
+            };
+            if wanted(&header) {
+                return Ok(());
             }
+            self.position += header.size() as u64;
+            (self.cursor, self.frame_end) = (self.position, self.position);
+            self.next = header.end();
         }
+    }
+
+    /// The header at the current position, if a frame to be trusted is there.
+    fn peek_header(&mut self) -> Result<Option<Header>> {
+        let Segment { file, path, full, length, .. } = &self.segment;
+        let header = if *full {
+            segment::header_at(file, self.position, *length).map(|h| h.filter(|h| h.base == self.next))
+        } else {
+            segment::look(&mut self.window, file, self.position, self.next).map(Look::header)
+        };
+        header.map_err(io_error("read", path))
     }
 
     /// Makes the next frame the current one; `false` if there is none yet.
@@ -261,7 +277,7 @@ impl Reader {
         if self.segment.full || self.acknowledged().is_some_and(|end| end > self.next) {
             return Ok(true);
         }
-        let length = self.segment.length()?;
+        let length = self.segment.length_now()?;
         if self.torn == Some((self.position, length)) {
             return Ok(false);
         }
@@ -314,11 +330,17 @@ impl Reader {
 }
 
 /// The first offset of a partition, and the one after its last record; for a process that does not write.
+///
+/// Reads headers, and the last frame whole.
 pub fn bounds(dir: impl AsRef<Path>, topic: &str, partition: u32) -> Result<Range<u64>> {
     let dir = partition_dir(dir.as_ref(), topic, partition);
-    let newest = Reader::find(&dir, u64::MAX)?;
-    let end = segment::headers(&newest.file, newest.base, |_| ()).map_err(io_error("read", &newest.path))?;
-    let low = segment::list(&dir)?.first().copied().unwrap_or(newest.base);
+    let Segment { base, path, file, .. } = Reader::find(&dir, u64::MAX)?;
+    let (mut at, mut size, mut end) = (0, 0, base);
+    segment::headers(&file, base, |header| (at, size, end) = (at + size, header.size() as u64, header.base))
+        .and_then(|_| segment::look(&mut Window::default(), &file, at, end))
+        .map(|last| end = last.header().map_or(end, |header| header.end()))
+        .map_err(io_error("read", &path))?;
+    let low = segment::list(&dir)?.first().copied().unwrap_or(base);
     Ok(low.min(end)..end)
 }
 

@@ -46,6 +46,13 @@ pub(crate) enum Look {
     },
 }
 
+impl Look {
+    /// The header of a whole frame.
+    pub fn header(self) -> Option<Header> {
+        if let Self::Frame(header) = self { Some(header) } else { None }
+    }
+}
+
 /// Looks for a frame at `at` that begins with offset `expected`, and checks its checksum.
 pub(crate) fn look(window: &mut Window, file: &File, at: u64, expected: u64) -> io::Result<Look> {
     let head = window.read(file, at, HEADER_BYTES)?;
@@ -79,9 +86,7 @@ pub(crate) fn header_at(file: &File, at: u64, file_length: u64) -> io::Result<Op
 }
 
 /// Calls `visit` with each header from the beginning on, while they follow one another from offset `base`.
-///
-/// Returns the offset after the last one.
-pub(crate) fn headers(file: &File, base: u64, mut visit: impl FnMut(&Header)) -> io::Result<u64> {
+pub(crate) fn headers(file: &File, base: u64, mut visit: impl FnMut(&Header)) -> io::Result<()> {
     let length = file.metadata()?.len();
     let (mut at, mut next) = (0, base);
     while let Some(header) = header_at(file, at, length)?.filter(|h| h.base == next) {
@@ -89,7 +94,7 @@ pub(crate) fn headers(file: &File, base: u64, mut visit: impl FnMut(&Header)) ->
         at += header.size() as u64;
         next = header.end();
     }
-    Ok(next)
+    Ok(())
 }
 
 /// Whether a whole frame begins anywhere from `from` on: then what is before it is no torn end.
