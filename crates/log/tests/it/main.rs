@@ -4,7 +4,11 @@
 
 mod appending;
 mod concurrent;
+mod corpus;
 mod damage;
 mod harness;
 mod model;
 mod reading;
+
+#[path = "../../../../fuzz/properties/log_reader.rs"]
+mod property;
