@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use clickstream_log::{HEADER_BYTES, Log, LogError, Reader};
+use clickstream_log::{HEADER_BYTES, Log, LogError, Reader, bounds};
 
 use crate::harness::{TOPIC, append, drain, flip, offsets, open, options, segments, truncate};
 
@@ -157,4 +157,32 @@ fn damage_in_one_topic_leaves_the_others() {
         drain(&mut Reader::open(dir.path(), TOPIC, 0, 0).unwrap()).map_err(|e| e.to_string().len() > 50),
         Err(true)
     );
+}
+
+#[test]
+fn a_reader_goes_on_over_a_repair() {
+    let dir = tempfile::tempdir().unwrap();
+    let [_, _, last, end] = three_frames(dir.path());
+    let path = segments(dir.path())[0].clone();
+    let whole = fs::read(&path).unwrap();
+    for length in last..end {
+        fs::write(&path, &whole[..length as usize]).unwrap();
+        let mut follower = Reader::open(dir.path(), TOPIC, 0, 0).unwrap();
+        assert_eq!(drain(&mut follower).unwrap().len(), 4);
+        // opened at the end as it is, with and without the torn bytes in its window
+        let mut waiting = Reader::open(dir.path(), TOPIC, 0, 4).unwrap();
+        let (_log, mut topic) = open(dir.path(), 100_000).unwrap();
+        append(&mut topic, 7, b"a record that nobody knew before the crash");
+        topic.commit().unwrap();
+        for reader in [&mut follower, &mut waiting] {
+            let new = (4, 7, b"a record that nobody knew before the crash".to_vec());
+            assert_eq!(drain(reader).unwrap(), [new], "{length}");
+        }
+        assert_eq!(bounds(dir.path(), TOPIC, 0).unwrap(), 0..5);
+    }
+    // a last frame of full length with a wrong checksum is not counted, and not skipped
+    fs::write(&path, &whole).unwrap();
+    flip(&path, end as usize - 1);
+    assert_eq!(bounds(dir.path(), TOPIC, 0).unwrap(), 0..4);
+    assert!(matches!(Reader::open(dir.path(), TOPIC, 0, 6), Err(LogError::AboveHigh { high: 4, .. })));
 }
