@@ -112,7 +112,7 @@ impl Reader {
         self.next
     }
 
-    /// Goes to `offset`, which may be the end.
+    /// Goes to `offset`, which may be the end. After an error the reader stands anywhere before it.
     pub fn seek(&mut self, offset: u64) -> Result<()> {
         let segment = Self::find(&self.dir, offset)?;
         self.enter(segment);
@@ -122,7 +122,7 @@ impl Reader {
     /// Goes to the first record that arrived at `arrival_ms` or later, or to the end if there is none yet; returns the
     /// offset.
     ///
-    /// Looks at one header of a few segments, and then at the headers of one.
+    /// Looks at the first header of a few segments, then at all headers of one.
     pub fn seek_arrival(&mut self, arrival_ms: i64) -> Result<u64> {
         let bases = segment::list(&self.dir)?;
         // The first segment before whose successor such a record was seen; what retention deleted counts there, too,
@@ -162,6 +162,7 @@ impl Reader {
 
     /// The segment that holds `offset`, if any does.
     fn find(dir: &Path, offset: u64) -> Result<Segment> {
+        let mut gone = None;
         loop {
             let bases = match segment::list(dir) {
                 Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
@@ -174,7 +175,10 @@ impl Reader {
             if let Some(segment) = Segment::open(dir, base)? {
                 return Ok(segment);
             }
-            // retention deleted it after it was listed
+            // retention deleted it after it was listed; a name that stays listed is no file
+            if gone.replace(base) == Some(base) {
+                return Err(LogError::NoPartition { dir: dir.to_owned() });
+            }
         }
     }
 
