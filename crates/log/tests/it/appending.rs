@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use clickstream_log::{Log, LogError, Options, Reader, Record, bounds, commit_together};
+use clickstream_log::{Log, LogError, Options, Reader, Record, Topic, bounds, commit_together};
 
-use crate::harness::{TOPIC, append, offsets, open, options, segments};
+use crate::harness::{TOPIC, append, drain, offsets, open, options, segments};
 
 #[test]
 fn records_come_back_as_they_were() {
@@ -144,18 +144,27 @@ fn a_failed_write_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::open(dir.path(), options(1)).unwrap();
     let mut topic = log.topic(TOPIC, 2).unwrap();
-    append(&mut topic, 1, b"first");
+    let both = |topic: &mut Topic| [0, 1].map(|p| topic.append(p, &Record::default()).unwrap());
+    both(&mut topic);
     topic.commit().unwrap();
-    append(&mut topic, 2, b"second");
-    topic.append(1, &Record::default()).unwrap();
-    // rolling fails: a directory has the name of the next segment
-    let obstacle = dir.path().join(TOPIC).join("0").join(format!("{:020}.log", 1));
+    both(&mut topic);
+    // rolling fails in the second partition: a directory has the name of the next segment
+    let obstacle = dir.path().join(TOPIC).join("1").join(format!("{:020}.log", 1));
     fs::create_dir(&obstacle).unwrap();
-    assert!(matches!(topic.commit(), Err(LogError::Io { .. })));
-    assert_eq!(topic.ends(), [1, 0]);
-    fs::remove_dir(&obstacle).unwrap();
-    assert_eq!(topic.commit().unwrap(), [2, 1]);
+    for _ in 0..2 {
+        assert!(matches!(topic.commit(), Err(LogError::Io { .. })));
+        assert_eq!(topic.ends(), [1, 1]);
+    }
+    // the first was written and is not acknowledged
+    let mut ours = topic.reader(0, 1).unwrap();
     assert_eq!(offsets(dir.path(), 0).unwrap(), [0, 1]);
+    assert!(ours.next().unwrap().is_none());
+    assert_eq!(both(&mut topic), [2, 2]);
+    fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(topic.commit().unwrap(), [3, 3]);
+    assert_eq!(drain(&mut ours).unwrap().len(), 2);
+    let mut second = topic.reader(1, 0).unwrap();
+    assert_eq!(drain(&mut second).unwrap().len(), 3);
 }
 
 /// Acts as the process whose files may not grow any more, when the test below starts it.
