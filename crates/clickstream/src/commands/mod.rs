@@ -6,9 +6,11 @@ mod doctor;
 mod down;
 mod explain;
 mod generate;
+mod proving;
 mod purge;
 mod status;
 mod up;
+mod up_embedded;
 mod verify;
 
 use std::process::ExitCode;

@@ -109,6 +109,9 @@ pub struct Question {
 /// For so long after the end of a window records that are left out of it are looked for, in milliseconds.
 const AFTERWARDS_MS: i64 = 60_000;
 
+/// An event so near to the window is listed among those left out, in milliseconds.
+const NEAR_MS: i64 = 100;
+
 /// Enough was read.
 #[derive(Debug, thiserror::Error)]
 #[error("enough was read")]
@@ -188,7 +191,8 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     explanation.ended = engine.watermark().is_some_and(|watermark| watermark.0 >= window_end.0 - 1);
     let order = |line: &Line| (line.event_time, line.partition, line.offset);
     explanation.counted.sort_by_key(order);
-    explanation.left_out.sort_by_key(order);
+    // what went wrong first, what merely belongs elsewhere last
+    explanation.left_out.sort_by_key(|line| (line.left_out.as_deref() == Some("in another window"), order(line)));
     explanation.found = explanation.written(log)?;
     Ok(explanation)
 }
@@ -204,9 +208,9 @@ impl Explanation {
             Verdict::Counted if inside(event.timestamp) => {
                 Some(format!("counts at its arrival, {ts}, because its timestamp {} is later than that", event.timestamp))
             }
-            // an event of the slide before or after, for comparison, would be a long list: only what is near
-            Verdict::Counted if (self.window_start.0 - 1_000..self.window_end.0 + 1_000).contains(&ts.0) => {
-                Some("in another window: less than a second outside".to_owned())
+            // all other events of the page would be a long list: only what is as near as disorder may bring it
+            Verdict::Counted if (self.window_start.0 - NEAR_MS..self.window_end.0 + NEAR_MS).contains(&ts.0) => {
+                Some("in another window".to_owned())
             }
             Verdict::Duplicate if inside(ts) => Some("duplicate: an event with this id counts already".to_owned()),
             Verdict::Late(lateness) if inside(ts) => Some(format!("late: {lateness}")),

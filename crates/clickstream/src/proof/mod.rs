@@ -11,6 +11,7 @@
 //! - what **timing** decides: see [`timing`].
 
 pub mod explain;
+pub mod follow;
 pub mod prove;
 pub mod report;
 pub mod row;
