@@ -169,7 +169,12 @@ impl<S: Shards> Engine<S> {
 
     /// Takes the next valid record of a partition, already prepared.
     #[inline]
-    pub fn push_prepared(&mut self, partition: usize, arrival: Timestamp, prepared: &Prepared<'_>) -> Verdict {
+    pub fn push_prepared(
+        &mut self,
+        partition: usize,
+        arrival: Timestamp,
+        prepared: &Prepared<'_>,
+    ) -> Verdict {
         let verdict = self.state.judge.judge(partition, arrival, prepared);
         if let (Verdict::Counted, Some(event)) = (&verdict, &prepared.event) {
             self.count(event, prepared.event_time);

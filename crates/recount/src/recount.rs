@@ -58,7 +58,8 @@ fn classify<'r>(record: &'r Record) -> Result<Decoded<'r>, Reason> {
         .ok()
         .and_then(|text| serde_json::from_str::<serde_json::Map<String, Value>>(text).ok());
     // what serde_json's own values cannot hold: half a surrogate pair, a number beyond a double
-    let beyond = String::from_utf8_lossy(value).contains("\\ud") || String::from_utf8_lossy(value).contains("e400");
+    let beyond =
+        String::from_utf8_lossy(value).contains("\\ud") || String::from_utf8_lossy(value).contains("e400");
     match (&decoded, object) {
         (Ok(_), None) if !beyond => panic!("decoded what is no object: {record:?}"),
         (Ok(Decoded::Event(event, ts)), Some(object)) => {
@@ -234,4 +235,3 @@ pub fn same(expected: &Value, found: &Value) -> bool {
         (a, b) => a == b,
     }
 }
-

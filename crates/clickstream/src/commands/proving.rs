@@ -17,7 +17,11 @@ const MIN_STEP: Duration = Duration::from_secs(5);
 pub const MAX_RATE: f64 = 20_000.0;
 
 /// Proves what is written from now on, in a thread of its own; the state is for the footer.
-pub fn start(config: &Config, log: Box<dyn Log + Send>, shutdown: CancellationToken) -> Arc<Mutex<ProofState>> {
+pub fn start(
+    config: &Config,
+    log: Box<dyn Log + Send>,
+    shutdown: CancellationToken,
+) -> Arc<Mutex<ProofState>> {
     let state = Arc::<Mutex<ProofState>>::default();
     if config.generator.rate > MAX_RATE && config.generate {
         return state;
@@ -45,7 +49,12 @@ pub fn start(config: &Config, log: Box<dyn Log + Send>, shutdown: CancellationTo
                 let report = follower.step()?;
                 let state = ProofState {
                     proven_to: report.proven_to,
-                    rows: report.topics.iter().filter(|(name, _)| **name != topic::DEAD_LETTERS).map(|(_, t)| t.equal).sum(),
+                    rows: report
+                        .topics
+                        .iter()
+                        .filter(|(name, _)| **name != topic::DEAD_LETTERS)
+                        .map(|(_, t)| t.equal)
+                        .sum(),
                     problems: report.problems(),
                 };
                 Ok((follower, state))
@@ -60,7 +69,10 @@ pub fn start(config: &Config, log: Box<dyn Log + Send>, shutdown: CancellationTo
                 }
                 Ok(Err(error)) => {
                     // while the broker restarts nothing can be read; what was proven stays proven, and proving ends
-                    tracing::warn!(why = crate::explain(&error), "the proof in the footer ended; `clickstream verify` proves the whole log");
+                    tracing::warn!(
+                        why = crate::explain(&error),
+                        "the proof in the footer ended; `clickstream verify` proves the whole log"
+                    );
                     return;
                 }
                 Err(error) => {

@@ -60,7 +60,9 @@ pub async fn run(config: Config) -> Result<ExitCode> {
 enum Choice {
     Flink,
     /// The embedded engine; with why not Flink, where that would have been the first choice.
-    Embedded { instead_of: Option<StackError> },
+    Embedded {
+        instead_of: Option<StackError>,
+    },
 }
 
 /// Says at once what this machine lacks, before anything is created.

@@ -81,7 +81,11 @@ fn welcome(steps: &Steps, config: &Config, layout: &Layout, replayed: u64, took:
     steps.line(&format!(
         "{} the embedded engine runs{} ({:.1} s)",
         style("✓").green(),
-        if replayed > 0 { format!(", after reading {} records of its log again", thousands(replayed)) } else { String::new() },
+        if replayed > 0 {
+            format!(", after reading {} records of its log again", thousands(replayed))
+        } else {
+            String::new()
+        },
         took.as_secs_f64()
     ));
     let rows = [
@@ -114,8 +118,7 @@ async fn serve(
     let generator = config
         .generate
         .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
-    let proof =
-        proving::start(config, Box::new(EmbeddedLog::new(&layout.embedded())), shutdown.clone());
+    let proof = proving::start(config, Box::new(EmbeddedLog::new(&layout.embedded())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, layout, pipeline, arrivals, &proof) => outcome,
         () = interrupted() => Ok(()),

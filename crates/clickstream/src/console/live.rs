@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use console::{Term, style};
 use clickstream_event::Timestamp;
+use console::{Term, style};
 use serde_json::json;
 
 use crate::console::window::{WindowView, thousands};

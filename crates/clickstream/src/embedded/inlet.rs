@@ -35,8 +35,6 @@ pub struct Sent<'b> {
     pub key: &'b [u8],
     /// Its value.
     pub value: &'b [u8],
-    /// When it was made, in microseconds since the epoch.
-    pub made_at_us: i64,
     /// What the generator knows about it.
     pub truth: Option<&'static str>,
 }
@@ -49,7 +47,7 @@ impl Batch {
             let key = &self.bytes[begin..record.key_end];
             let value = &self.bytes[record.key_end..record.end];
             begin = record.end;
-            Sent { partition: record.partition, key, value, made_at_us: record.made_at_us, truth: record.truth }
+            Sent { partition: record.partition, key, value, truth: record.truth }
         })
     }
 
@@ -101,7 +99,13 @@ impl Inlet {
 
     /// Waits for events, then until `linger` has passed since `since`, so that more come together; at most for `patience`.
     /// `None` once it is closed and empty. `empty` is an emptied batch to go on with.
-    pub fn take(&self, mut empty: Batch, since: Instant, linger: Duration, patience: Duration) -> Option<Batch> {
+    pub fn take(
+        &self,
+        mut empty: Batch,
+        since: Instant,
+        linger: Duration,
+        patience: Duration,
+    ) -> Option<Batch> {
         empty.clear();
         let deadline = Instant::now() + patience;
         let mut state = lock(&self.shared.state);

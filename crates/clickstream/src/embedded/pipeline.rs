@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use clickstream_engine::{Config, Engine, Prepared, Verdict, Window};
 use clickstream_event::event::encode_heartbeat;
 use clickstream_event::{Timestamp, decode, topic};
-use clickstream_log::{Log, Options, Record, Topic};
+use clickstream_log::{Log, LogError, Options, Record, Topic};
 use tokio::sync::mpsc;
 
 use super::inlet::{Batch, Inlet};
@@ -142,15 +142,34 @@ impl Worker {
         let event_log = Log::open(&events_dir, Options::default())?;
         let events = event_log.topic(topic::EVENTS, settings.partitions)?;
         // rows follow from the events, so they need not be on the disk when they can be read
-        let result_log = Log::open(&results_dir, Options { sync: false, ..Options::default() })?;
-        let progress = restart::last_progress(&results_dir)?;
+        let options = || Options { sync: false, ..Options::default() };
+        let opened = || -> Result<(Log, Results)> {
+            let log = Log::open(&results_dir, options())?;
+            let results = Results::open(&log, restart::last_progress(&results_dir)?)?;
+            restart::check(&results_dir)?;
+            Ok((log, results))
+        };
+        let (result_log, results) = match opened() {
+            Err(error)
+                if error
+                    .downcast_ref::<LogError>()
+                    .is_some_and(|e| matches!(e, LogError::Corrupt { .. })) =>
+            {
+                // nothing is lost: they follow from the events
+                tracing::warn!(why = %error, "the results are damaged, as after a power cut: computing them again");
+                std::fs::remove_dir_all(&results_dir).context("cannot remove damaged results")?;
+                opened()?
+            }
+            opened => opened?,
+        };
+        let progress = results.progress().clone();
         let (offsets, whole_from) =
             restart::start(&events_dir, settings.partitions, settings.engine.windows, &progress)?;
         let partitions = settings.partitions as usize;
         let mut worker = Self {
             engine: Engine::new(settings.engine, partitions),
             events,
-            results: Results::open(&result_log, progress)?,
+            results,
             whole_from,
             last_arrival: vec![0; partitions],
             now: 0,
@@ -216,8 +235,7 @@ impl Worker {
         let now = self.now;
         for event in batch.iter() {
             let truth = event.truth.map(str::as_bytes);
-            let record =
-                Record { arrival_ms: now, key: Some(event.key), truth, value: Some(event.value) };
+            let record = Record { arrival_ms: now, key: Some(event.key), truth, value: Some(event.value) };
             self.events.append(event.partition, &record)?;
             self.last_arrival[event.partition as usize] = now;
         }

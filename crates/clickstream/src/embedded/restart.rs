@@ -14,6 +14,9 @@ use clickstream_log::{Reader, bounds};
 
 use super::results::{PROGRESS, Progress};
 
+/// Rows of each topic that are read at a start.
+const CHECKED: u64 = 100_000;
+
 /// The newest progress in a results log; none if there is no such log yet.
 pub fn last_progress(dir: &Path) -> Result<Progress> {
     if !dir.join(PROGRESS).is_dir() {
@@ -28,8 +31,23 @@ pub fn last_progress(dir: &Path) -> Result<Progress> {
     Ok(progress.unwrap_or_default())
 }
 
+/// Reads the newest rows of every result topic, so that damage is found before more is written behind it.
+pub fn check(dir: &Path) -> Result<()> {
+    for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+        let range = bounds(dir, name, 0)?;
+        let mut reader = Reader::open(dir, name, 0, range.end.saturating_sub(CHECKED).max(range.start))?;
+        while reader.next()?.is_some() {}
+    }
+    Ok(())
+}
+
 /// Where each partition of the events is read from, and from when on windows are whole there (`None`: all are).
-pub fn start(dir: &Path, partitions: u32, windows: Windows, progress: &Progress) -> Result<(Vec<u64>, Option<Timestamp>)> {
+pub fn start(
+    dir: &Path,
+    partitions: u32,
+    windows: Windows,
+    progress: &Progress,
+) -> Result<(Vec<u64>, Option<Timestamp>)> {
     let from = progress.window_end.map(|end| windows.first_start_at(Timestamp(end.0 - windows.size_ms())));
     let mut offsets = Vec::new();
     let mut whole_from = None;

@@ -70,18 +70,19 @@ impl Results {
     /// Appends the rows of a window.
     pub fn window(&mut self, window: &Window, now: Timestamp) -> Result<()> {
         let (key, value) = &mut self.scratch;
-        let mut append = |topic: &mut Topic, name: (&str, Value), site: &str, row: &dyn erased::Row| -> Result<()> {
-            key.clear();
-            value.clear();
-            let mut fields = json!({ "site_id": site, "window_end": window.end });
-            if !name.0.is_empty() {
-                fields[name.0] = name.1;
-            }
-            serde_json::to_writer(&mut *key, &fields)?;
-            row.write(value)?;
-            topic.append(0, &record(now, Some(key), value))?;
-            Ok(())
-        };
+        let mut append =
+            |topic: &mut Topic, name: (&str, Value), site: &str, row: &dyn erased::Row| -> Result<()> {
+                key.clear();
+                value.clear();
+                let mut fields = json!({ "site_id": site, "window_end": window.end });
+                if !name.0.is_empty() {
+                    fields[name.0] = name.1;
+                }
+                serde_json::to_writer(&mut *key, &fields)?;
+                row.write(value)?;
+                topic.append(0, &record(now, Some(key), value))?;
+                Ok(())
+            };
         for row in &window.pages {
             append(&mut self.pages, ("page_url", json!(row.page_url)), &row.site_id, row)?;
         }
@@ -115,7 +116,8 @@ impl Results {
 
     /// Deletes what is older than this.
     pub fn retain(&mut self, before: Timestamp) -> Result<()> {
-        for topic in [&mut self.letters, &mut self.pages, &mut self.products, &mut self.top, &mut self.sites] {
+        for topic in [&mut self.letters, &mut self.pages, &mut self.products, &mut self.top, &mut self.sites]
+        {
             topic.retain(before.0)?;
         }
         // only its last record is ever read

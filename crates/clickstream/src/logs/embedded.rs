@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clickstream_event::{Timestamp, topic};
 use clickstream_log::{LogError, Reader, bounds};
+use clickstream_stack::layout::Layout;
+use clickstream_stack::lock::Lock;
 
 use super::{Bounds, Log, LogRecord, Take};
 use crate::embedded::pipeline::{events_dir, results_dir};
@@ -74,10 +76,18 @@ impl Log for EmbeddedLog {
         self.dir.display().to_string()
     }
 
+    /// The one who writes holds the data directory.
+    fn is_live(&self, _: Timestamp, _: Timestamp) -> bool {
+        self.dir.parent().is_some_and(|root| Lock::holder(&Layout::new(root)).is_some())
+    }
+
     fn bounds(&self, topic: &str) -> Result<Bounds> {
         let dir = self.dir_of(topic);
         let Ok(partitions) = std::fs::read_dir(dir.join(topic)) else {
-            bail!("{} holds no topic {topic}: has `clickstream up --embedded` ever run there?", self.dir.display());
+            bail!(
+                "{} holds no topic {topic}: has `clickstream up --embedded` ever run there?",
+                self.dir.display()
+            );
         };
         let partitions = partitions.flatten().filter(|entry| entry.path().is_dir()).count() as u32;
         let ranges = (0..partitions).map(|partition| bounds(&dir, topic, partition));
@@ -90,8 +100,13 @@ impl Log for EmbeddedLog {
         for (partition, (low, high)) in bounds.0.iter().enumerate().filter(|(_, (low, high))| high > low) {
             let reader = Reader::open(self.dir_of(topic), topic, partition as u32, *low as u64)
                 .with_context(|| format!("partition {partition} of {topic}"))?;
-            let mut head =
-                Head { reader, partition: partition as i32, end: *high, arrival: 0, record: Owned::default() };
+            let mut head = Head {
+                reader,
+                partition: partition as i32,
+                end: *high,
+                arrival: 0,
+                record: Owned::default(),
+            };
             if head.advance()? {
                 heads.push(head);
             }

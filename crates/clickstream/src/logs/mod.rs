@@ -41,10 +41,17 @@ impl Bounds {
 /// Takes records one by one; an error ends the reading.
 pub type Take<'t> = &'t mut dyn FnMut(LogRecord<'_>) -> anyhow::Result<()>;
 
+/// A log whose last record is younger than this may be being written, in milliseconds.
+pub const LIVE_MS: i64 = 5_000;
+
 /// A log that can be read from the outside, also while others write.
 pub trait Log {
     /// Where it is, for people.
     fn place(&self) -> String;
+    /// Whether somebody may be writing to it, judged by its last record.
+    fn is_live(&self, last: Timestamp, now: Timestamp) -> bool {
+        now.0 - last.0 < LIVE_MS
+    }
     /// What a topic holds now.
     fn bounds(&self, topic: &str) -> anyhow::Result<Bounds>;
     /// Reads within bounds, partitions merged in the order of arrival.
@@ -73,6 +80,9 @@ fn is_embedded(layout: &Layout) -> bool {
         "embedded" => true,
         "flink" => false,
         // nothing runs: Kafka could not be read, files can
-        _ => embedded::EmbeddedLog::new(&layout.embedded()).bounds(topic::EVENTS).is_ok() && !layout.kafka().exists(),
+        _ => {
+            embedded::EmbeddedLog::new(&layout.embedded()).bounds(topic::EVENTS).is_ok()
+                && !layout.kafka().exists()
+        }
     }
 }

@@ -23,13 +23,18 @@ pub struct Follower {
     read: HashMap<&'static str, Vec<i64>>,
     /// Where the events were read from.
     from: Vec<i64>,
-    /// Ends of the events one step ago: what they needed must be written by now.
+    /// Offsets of the events that were settled one step ago.
     settled: Vec<i64>,
 }
 
 impl Follower {
     /// Proves windows that begin at or after `since`, or all that the log holds.
-    pub fn new(log: Box<dyn Log + Send>, config: Config, since: Option<Timestamp>, timing: bool) -> Result<Self> {
+    pub fn new(
+        log: Box<dyn Log + Send>,
+        config: Config,
+        since: Option<Timestamp>,
+        timing: bool,
+    ) -> Result<Self> {
         let bounds = log.bounds(topic::EVENTS)?;
         let mut from: Vec<i64> = bounds.0.iter().map(|(low, _)| *low).collect();
         if let Some(since) = since {
@@ -37,8 +42,12 @@ impl Follower {
             from.iter_mut().zip(later).for_each(|(from, later)| *from = later.max(*from));
         }
         let mut whole_from = since.filter(|_| from.iter().any(|from| *from > 0));
-        for (partition, (low, _)) in bounds.0.iter().enumerate().filter(|(_, (low, high))| *low > 0 && high > low) {
-            let first = Bounds((0..bounds.0.len()).map(|n| if n == partition { (*low, low + 1) } else { (0, 0) }).collect());
+        for (partition, (low, _)) in
+            bounds.0.iter().enumerate().filter(|(_, (low, high))| *low > 0 && high > low)
+        {
+            let first = Bounds(
+                (0..bounds.0.len()).map(|n| if n == partition { (*low, low + 1) } else { (0, 0) }).collect(),
+            );
             log.read(topic::EVENTS, &first, &mut |record| {
                 whole_from = whole_from.max(Some(record.arrival));
                 Ok(())
@@ -77,9 +86,12 @@ impl Follower {
             Ok(())
         })?;
         self.proof.settle(false);
-        self.proof.settle_letters(&self.settled, &self.from);
-        self.settled = bounds.0.iter().map(|(_, high)| *high).collect();
+        let read: Vec<(i64, i64)> =
+            self.from.iter().zip(&bounds.0).map(|(from, (_, high))| (*from, *high)).collect();
         if let Some(to) = self.proof.report().to {
+            // a step later, as they may still be on their way
+            self.proof.settle_letters(&self.settled, &read);
+            self.settled = self.log.offsets_at(topic::EVENTS, to)?;
             self.proof.forget(Timestamp(to.0 - self.config.windows.size_ms() - REMEMBERED_MS));
         }
         Ok(self.proof.report())
