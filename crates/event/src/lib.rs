@@ -13,6 +13,7 @@
 //! | [`window`] | sliding windows: slices, window bounds |
 //! | [`topic`] | names of the Kafka topics |
 
+mod canonical;
 pub mod event;
 pub mod rows;
 pub mod timestamp;
