@@ -135,9 +135,10 @@ pub fn command() -> Command {
             subcommand(
                 "bench",
                 "Measure latency, throughput, CPU and memory, and write a report in Markdown",
-                "Example:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
+                "Examples:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n  clickstream bench engine\n  clickstream bench embedded --rates 1000,5000,1000000 --warmup 5s --measure 30s\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
                 &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users"],
             )
+            .arg(Arg::new("what").value_name("WHAT").value_parser(["stack", "engine", "embedded"]).default_value("stack").help("Kafka and Flink with the job; the embedded engine alone; or `up --embedded` as a whole"))
             .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))
             .arg(Arg::new("warmup").long("warmup").value_name("TIME").default_value("6m").help("Time until the window is full and the JVM is warm"))
             .arg(Arg::new("measure").long("measure").value_name("TIME").default_value("3m").help("Time that is measured"))

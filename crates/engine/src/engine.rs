@@ -46,6 +46,16 @@ pub trait Shards {
     fn end_slice(&mut self, slice: u32) -> Totals;
 }
 
+impl Shards for Box<dyn Shards + Send> {
+    fn count(&mut self, event: &Counted, slice: u32) {
+        (**self).count(event, slice);
+    }
+
+    fn end_slice(&mut self, slice: u32) -> Totals {
+        (**self).end_slice(slice)
+    }
+}
+
 impl Shards for Vec<Shard> {
     #[inline]
     fn count(&mut self, event: &Counted, slice: u32) {

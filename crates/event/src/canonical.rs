@@ -92,7 +92,8 @@ impl<'a> Rest<'a> {
         let begin = self.at;
         let number = self.text.get(begin..)?.split([',', '}']).next()?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        let digits = |text: &str| !text.is_empty() && text.len() <= 14 && text.bytes().all(|b| b.is_ascii_digit());
+        let digits =
+            |text: &str| !text.is_empty() && text.len() <= 14 && text.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !digits(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
             return None;
         }
@@ -111,7 +112,9 @@ fn end_of_text(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok()) {
         let word = u64::from_le_bytes(chunk);
-        let special = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
+        let special = zero(word ^ (ONES * 0x22))
+            | zero(word ^ (ONES * 0x5c))
+            | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
         if special != 0 {
             at += special.trailing_zeros() as usize / 8;
             return (bytes[at] == b'"').then_some(at);

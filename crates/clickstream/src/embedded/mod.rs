@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`inlet`] | takes events from the generator |
 //! | [`pipeline`] | one thread: log, count, write rows |
+//! | [`shards`] | counting on more than one core |
 //! | [`results`] | the topics the rows go to, and how far they have got |
 //! | [`restart`] | where the log is read again after a stop of any kind |
 
@@ -14,3 +15,4 @@ pub mod inlet;
 pub mod pipeline;
 pub mod restart;
 pub mod results;
+pub mod shards;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::inlet::{Batch, Inlet};
 use super::restart;
 use super::results::{Results, is_new};
+use super::shards::{self, Counting};
 use crate::logs::embedded::EmbeddedLog;
 use crate::logs::{Bounds, Log as _};
 use crate::results::{Arrived, Row};
@@ -121,7 +122,7 @@ impl Pipeline {
 
 struct Worker {
     settings: Settings,
-    engine: Engine,
+    engine: Engine<Counting>,
     events: Topic,
     results: Results,
     /// Windows from here on are whole in what was read.
@@ -167,7 +168,11 @@ impl Worker {
             restart::start(&events_dir, settings.partitions, settings.engine.windows, &progress)?;
         let partitions = settings.partitions as usize;
         let mut worker = Self {
-            engine: Engine::new(settings.engine, partitions),
+            engine: Engine::with_shards(
+                settings.engine,
+                partitions,
+                shards::for_this_machine(settings.engine.windows.slices() as u32),
+            ),
             events,
             results,
             whole_from,
