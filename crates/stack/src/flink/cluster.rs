@@ -101,6 +101,12 @@ impl Cluster {
             format!("-XX:MaxMetaspaceSize={}m", self.memory.metaspace),
             "-XX:+ExitOnOutOfMemoryError".into(),
             "-Xshare:auto".into(),
+            // much of what the optimising compiler does at a start is for code that soon rests again, such as the compiler of
+            // generated classes: it waits for code that is called a few times as often as it would by default
+            "-XX:Tier4InvocationThreshold=20000".into(),
+            "-XX:Tier4MinInvocationThreshold=3000".into(),
+            "-XX:Tier4CompileThreshold=50000".into(),
+            "-XX:Tier4BackEdgeThreshold=150000".into(),
         ];
         let collector_chosen = self
             .task_manager_options
