@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::class_archive::ClassArchive;
 use crate::error::{Result, StackError};
 use crate::java::Java;
 use crate::layout::Layout;
@@ -83,15 +84,20 @@ impl Cluster {
             command.extend(arguments);
             command
         };
-        let spec = |name: &'static str, address: String, command: Vec<String>| Spec {
-            name,
-            address,
-            command,
-            environment: vec![
-                ("FLINK_CONF_DIR".into(), conf.display().to_string()),
-                ("MALLOC_ARENA_MAX".into(), "2".into()),
-            ],
-            log: layout.log_of(name),
+        let spec = |name: &'static str, address: String, mut command: Vec<String>| {
+            let archive = ClassArchive::new(lib, name, java);
+            command.splice(1..1, archive.options());
+            Spec {
+                name,
+                address,
+                command,
+                environment: vec![
+                    ("FLINK_CONF_DIR".into(), conf.display().to_string()),
+                    ("MALLOC_ARENA_MAX".into(), "2".into()),
+                ],
+                log: layout.log_of(name),
+                archive: Some(archive),
+            }
         };
         let heap = self.memory.heap();
         let mut task_manager_options = vec![
