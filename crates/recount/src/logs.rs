@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Record, Shape};
+use crate::{Record, Shape, odd};
 
 /// A log and how to window it.
 #[derive(Clone, Debug)]
@@ -52,12 +52,17 @@ pub fn any_shape(begin: i64, longest: usize) -> impl Strategy<Value = Case> {
 /// Logs for windows of one shape. Where `may_stall`, a partition may stay empty, so that nothing comes out; otherwise every
 /// partition ends with a heartbeat after the last window.
 pub fn of_shape(shape: Shape, begin: i64, longest: usize, may_stall: bool) -> impl Strategy<Value = Case> {
+    numbered(shape, begin, longest, may_stall, 0)
+}
+
+/// The same for one log of several in one: ids of its events are counted from `first`, so that they are no copies of others.
+pub fn numbered(shape: Shape, begin: i64, longest: usize, may_stall: bool, first: usize) -> impl Strategy<Value = Case> {
     let ends = prop_oneof![6 => Just(true), 1 => Just(false)];
     (vec((0..shape.partitions, pause(), step()), 1..longest), vec(ends, shape.partitions)).prop_map(move |(steps, ends)| {
         let mut writer = Writer { now: begin, log: Vec::new(), events: Vec::new() };
         for (n, (partition, pause, step)) in steps.into_iter().enumerate() {
             writer.now += pause;
-            writer.take(n, partition as i32, step);
+            writer.take(first + n, partition as i32, step);
         }
         writer.now += shape.window_ms + shape.slide_ms + 200;
         for (partition, _) in ends.iter().enumerate().filter(|(_, ends)| **ends || !may_stall) {
@@ -108,7 +113,7 @@ impl Writer {
 
 /// Number of hostile forms.
 pub fn hostile_forms() -> usize {
-    FORMS.len() + TIMES.len()
+    FORMS.len() + TIMES.len() + odd::FORMS.len()
 }
 
 /// A record that is no event, or hardly one. `n` keeps its id apart from all others of the log.
@@ -116,6 +121,9 @@ pub fn hostile(which: usize, n: usize, now: i64) -> Vec<u8> {
     let text = Timestamp(now).to_string();
     let (date, clock) = (&text[..10], &text[11..19]);
     let which = which % hostile_forms();
+    if let Some(which) = which.checked_sub(FORMS.len() + TIMES.len()) {
+        return odd::record(odd::FORMS[which], n, now);
+    }
     let (form, time) = match which.checked_sub(FORMS.len()) {
         None => (FORMS[which].to_owned(), text.clone()),
         Some(which) => (

@@ -12,6 +12,11 @@
 --   foreign     any other JSON object: JSON_VALUE takes the fields out, they are joined by U+0001, and a second
 --               expression checks them. No valid field holds a control character, so the join is unambiguous.
 --
+-- The rule is the decoder's (crates/event/src/validate.rs) word for word, leniencies included. They come from JSON_VALUE, in
+-- which nothing can be forbidden: numbers and booleans are read as text, digit for digit, half a surrogate pair as '?',
+-- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0003-one-rule-for-valid-events.md
+-- tells why; the differential test compares the two, record by record.
+--
 -- (CASE evaluates the branch it takes; COALESCE would evaluate both. REGEXP and REGEXP_SUBSTR keep a compiled pattern,
 -- REGEXP_EXTRACT compiles it for every record.)
 CREATE TEMPORARY TABLE event_log (
@@ -21,7 +26,7 @@ CREATE TEMPORARY TABLE event_log (
   source_offset BIGINT METADATA FROM 'offset' VIRTUAL,
   event_time AS CASE
     WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, 15, 23)") }}
-    ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')") }} END,
+    ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')", short=true) }} END,
   processing_time AS PROCTIME(),
   WATERMARK FOR event_time AS event_time - {{ (max_disorder_ms + 1) | interval }}
 ) WITH (

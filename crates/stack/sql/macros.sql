@@ -56,8 +56,9 @@ CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{
 
 {#- The earlier of the time in a text and the arrival; NULL where the text holds no time, or one more than max_future
     ahead of the arrival. Written so that `text`, an expensive expression, stands there once: of two times in one format
-    the later is the greater text. -#}
-{% macro not_in_the_future(text) -%}
-{% set limit = "CAST(CAST(arrival AS TIMESTAMP(3)) + " ~ (max_future_ms + 1) | interval ~ " AS STRING)" -%}
+    the later is the greater text. Where the text may have fewer than three digits of fraction (`short`), the limit gets
+    one more character: then no text of the same time is greater, and every text of a later time still is. -#}
+{% macro not_in_the_future(text, short=false) -%}
+{% set limit = "CAST(CAST(arrival AS TIMESTAMP(3)) + " ~ ((max_future_ms if short else max_future_ms + 1) | interval) ~ " AS STRING)" ~ (" || '0'" if short else "") -%}
 LEAST(TRY_CAST(REPLACE(LEAST(REPLACE({{ text }}, 'T', ' '), {{ limit }}), {{ limit }}, '') AS TIMESTAMP(3)), CAST(arrival AS TIMESTAMP(3)))
 {%- endmacro %}
