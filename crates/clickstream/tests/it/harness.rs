@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use clickstream_recount::Record;
+use clickstream_stack::supervisor::Supervisor;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -53,6 +54,8 @@ pub struct World {
     gateway_port: u16,
     up: Option<Child>,
     options: Vec<String>,
+    /// Kafka, where it is not `up` that runs it.
+    beside: Option<Supervisor>,
 }
 
 /// Runtimes are fetched once for all tests of a run; each data directory gets links to them.
@@ -73,12 +76,19 @@ impl World {
             flink_port: port(),
             gateway_port: port(),
             up: None,
+            beside: None,
             options: options.iter().map(|o| (*o).to_owned()).collect(),
         }
     }
 
     pub fn kafka(&self) -> String {
         format!("127.0.0.1:{}", self.kafka_port)
+    }
+
+    /// Starts a Kafka that `up` will use instead of its own.
+    pub fn start_kafka(&mut self, partitions: i32) {
+        self.beside = Some(crate::kafka::start(self.dir.path(), self.kafka_port, partitions));
+        self.options.extend(["--kafka".to_owned(), self.kafka()]);
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -165,7 +175,10 @@ impl World {
         let took = began.elapsed();
         let status = self.up.take().unwrap().wait().unwrap();
         assert!(status.success(), "`up` ended with {status}:\n{}", self.output());
-        assert!(pids.len() >= 5, "{pids:?}");
+        assert!(pids.len() >= if self.beside.is_some() { 4 } else { 5 }, "{pids:?}");
+        if let Some(mut kafka) = self.beside.take() {
+            kafka.stop(Duration::from_secs(4));
+        }
         for pid in pids {
             assert!(!is_alive(pid), "process {pid} outlived `up`");
         }
