@@ -9,7 +9,8 @@ use crate::config::keys::{Form, KEYS};
 const ABOUT: &str = "Real-time clickstream analytics on Apache Kafka and Apache Flink, up with one command.
 
 `clickstream up` starts Kafka and Flink on this machine (no Docker), sends sample traffic of a shop, and shows the most
-visited pages in a sliding window. Every number is computed by the Flink SQL in crates/stack/sql and stands in a Kafka topic.";
+visited pages in a sliding window. Every number is computed by the Flink SQL in crates/stack/sql and stands in a Kafka topic;
+`clickstream verify` recounts all of them with an engine of its own. `--embedded` runs that engine alone, without Java.";
 
 const AFTER: &str = "Every option can also stand in ./clickstream.toml (or --config FILE) and in the environment:
   --max-disorder 1s   max_disorder = \"1s\"   CLICKSTREAM_MAX_DISORDER=1s
@@ -51,7 +52,31 @@ fn subcommand(name: &'static str, about: &'static str, examples: &'static str, k
 
 /// Keys of the commands that read a log.
 const LOG_KEYS: &[&str] = &[
-    "window", "slide", "max_disorder", "max_future", "dedup_horizon", "kafka", "kafka_port", "engine", "data_dir", "json",
+    "window",
+    "slide",
+    "max_disorder",
+    "max_future",
+    "dedup_horizon",
+    "kafka",
+    "kafka_port",
+    "engine",
+    "data_dir",
+    "json",
+];
+
+/// Those, and for how long.
+const VERIFY_KEYS: &[&str] = &[
+    "window",
+    "slide",
+    "max_disorder",
+    "max_future",
+    "dedup_horizon",
+    "kafka",
+    "kafka_port",
+    "engine",
+    "data_dir",
+    "json",
+    "duration",
 ];
 
 /// The whole command line.
@@ -90,8 +115,8 @@ pub fn command() -> Command {
             "verify",
             "Recount the log and compare every result row and dead letter with it",
             "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. --window, --slide, --max-disorder,\n--max-future and --dedup-horizon must be those of the job.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
-            LOG_KEYS,
-        ))
+            VERIFY_KEYS,
+        ).arg(Arg::new("follow").long("follow").action(ArgAction::SetTrue).help("Go on proving while the pipeline runs; ends when refuted, or after --duration")))
         .subcommand(
             subcommand(
                 "explain",
@@ -110,9 +135,10 @@ pub fn command() -> Command {
             subcommand(
                 "bench",
                 "Measure latency, throughput, CPU and memory, and write a report in Markdown",
-                "Example:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
+                "Examples:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n  clickstream bench engine\n  clickstream bench embedded --rates 1000,5000,1000000 --warmup 5s --measure 30s\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
                 &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users"],
             )
+            .arg(Arg::new("what").value_name("WHAT").value_parser(["stack", "engine", "embedded"]).default_value("stack").help("Kafka and Flink with the job; the embedded engine alone; or `up --embedded` as a whole"))
             .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))
             .arg(Arg::new("warmup").long("warmup").value_name("TIME").default_value("6m").help("Time until the window is full and the JVM is warm"))
             .arg(Arg::new("measure").long("measure").value_name("TIME").default_value("3m").help("Time that is measured"))

@@ -5,6 +5,7 @@
 //! | [`cli`], [`config`] | options, files, environment; typed and checked |
 //! | [`commands`] | one file per command |
 //! | [`results`] | reads the result topics and puts windows together |
+//! | [`embedded`] | log, engine and results in this process |
 //! | [`logs`] | reads a whole log: events and results |
 //! | [`proof`] | recounts a log and compares every row; explains a number |
 //! | [`console`] | draws steps, tables and the live view |
@@ -15,6 +16,7 @@ mod cli;
 mod commands;
 mod config;
 mod console;
+mod embedded;
 mod logging;
 mod logs;
 mod proof;

@@ -46,6 +46,16 @@ pub trait Shards {
     fn end_slice(&mut self, slice: u32) -> Totals;
 }
 
+impl Shards for Box<dyn Shards + Send> {
+    fn count(&mut self, event: &Counted, slice: u32) {
+        (**self).count(event, slice);
+    }
+
+    fn end_slice(&mut self, slice: u32) -> Totals {
+        (**self).end_slice(slice)
+    }
+}
+
 impl Shards for Vec<Shard> {
     #[inline]
     fn count(&mut self, event: &Counted, slice: u32) {
@@ -169,7 +179,12 @@ impl<S: Shards> Engine<S> {
 
     /// Takes the next valid record of a partition, already prepared.
     #[inline]
-    pub fn push_prepared(&mut self, partition: usize, arrival: Timestamp, prepared: &Prepared<'_>) -> Verdict {
+    pub fn push_prepared(
+        &mut self,
+        partition: usize,
+        arrival: Timestamp,
+        prepared: &Prepared<'_>,
+    ) -> Verdict {
         let verdict = self.state.judge.judge(partition, arrival, prepared);
         if let (Verdict::Counted, Some(event)) = (&verdict, &prepared.event) {
             self.count(event, prepared.event_time);

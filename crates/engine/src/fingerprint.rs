@@ -65,7 +65,9 @@ mod tests {
     #[test]
     fn differs_by_text_seed_number_and_partner() {
         let (base, other) = (Fingerprint::of("u1", 7), Fingerprint::of("u2", 7));
-        for different in [other, Fingerprint::of("u1", 8), base.with(0), base.with(1), base.join(base), base.join(other)] {
+        for different in
+            [other, Fingerprint::of("u1", 8), base.with(0), base.with(1), base.join(base), base.join(other)]
+        {
             assert_ne!(base, different);
         }
         assert_ne!(base.join(other), other.join(base));

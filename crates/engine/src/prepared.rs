@@ -41,6 +41,25 @@ pub(crate) struct PreparedEvent<'r> {
     pub session: Fingerprint,
 }
 
+impl Prepared<'_> {
+    /// The same with texts of its own, to be sent to another thread.
+    pub fn into_owned(self) -> Prepared<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let event = self.event.map(|event| PreparedEvent {
+            site_id: own(event.site_id),
+            page_url: own(event.page_url),
+            product_id: event.product_id.map(own),
+            ..PreparedEvent {
+                site_id: Cow::Borrowed(""),
+                page_url: Cow::Borrowed(""),
+                product_id: None,
+                ..event
+            }
+        });
+        Prepared { event_time: self.event_time, event }
+    }
+}
+
 impl Preparer {
     /// Prepares a record.
     #[inline]

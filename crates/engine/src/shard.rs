@@ -190,8 +190,14 @@ impl Shard {
     fn count_batch(&mut self, slice: u32) {
         let mut batch = std::mem::take(&mut self.batch);
         let warm = batch.iter().fold(0, |sum, event| {
-            let product = if event.product == NO_PRODUCT { 0 } else { self.products.users.warm(event.product, event.user) };
-            sum ^ product ^ self.pages.users.warm(event.page, event.user) ^ self.users.warm(event.site, event.user)
+            let product = if event.product == NO_PRODUCT {
+                0
+            } else {
+                self.products.users.warm(event.product, event.user)
+            };
+            sum ^ product
+                ^ self.pages.users.warm(event.page, event.user)
+                ^ self.users.warm(event.site, event.user)
         });
         std::hint::black_box(warm);
         for event in batch.drain(..) {
@@ -212,7 +218,9 @@ impl Shard {
 
     fn count_visits(&mut self, slice: u32) {
         let mut visits = std::mem::take(&mut self.visits);
-        std::hint::black_box(visits.iter().fold(0, |sum, (site, session)| sum ^ self.sessions.warm(*site, *session)));
+        std::hint::black_box(
+            visits.iter().fold(0, |sum, (site, session)| sum ^ self.sessions.warm(*site, *session)),
+        );
         for (site, session) in visits.drain(..) {
             self.sessions.touch(site, session, slice);
             self.visited.add(site, 1);

@@ -53,7 +53,8 @@ impl<C: Cell> Sums<C> {
 
     /// Ends the present slice; from now on [`Sums::window`] gives the window that ends with it.
     pub fn end_slice(&mut self) {
-        let mut list = if self.ended.len() >= self.slices { self.ended.pop_front() } else { None }.unwrap_or_default();
+        let mut list =
+            if self.ended.len() >= self.slices { self.ended.pop_front() } else { None }.unwrap_or_default();
         list.clear();
         for key in self.touched.drain(..) {
             let index = key as usize;

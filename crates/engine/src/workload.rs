@@ -130,7 +130,9 @@ impl Workload {
                 .then(|| Cow::Borrowed(self.products[page].as_str())),
             timestamp: Timestamp(ts),
             referrer: None,
-            user_agent: Some(Cow::Borrowed("Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0")),
+            user_agent: Some(Cow::Borrowed(
+                "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0",
+            )),
             element: None,
             value: (event_type == EventType::Purchase).then(|| rust_decimal::Decimal::new(1_999, 2)),
             currency: None,

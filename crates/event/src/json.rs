@@ -111,10 +111,13 @@ fn is_readable_number(number: &str) -> bool {
         None => 0,
         Some(exponent) => match digits.trim_start_matches('0') {
             "" => 0,
-            digits => digits.parse().map_or(i64::MAX, |e: i64| if exponent.starts_with('-') { -e } else { e }),
+            digits => {
+                digits.parse().map_or(i64::MAX, |e: i64| if exponent.starts_with('-') { -e } else { e })
+            }
         },
     };
-    exponent.checked_abs().is_some_and(|size| size <= MAX_SCALE) && fraction.len() as i64 - exponent <= MAX_SCALE
+    exponent.checked_abs().is_some_and(|size| size <= MAX_SCALE)
+        && fraction.len() as i64 - exponent <= MAX_SCALE
 }
 
 /// The same for a whole object or array that is a member of a record.
@@ -161,11 +164,28 @@ mod tests {
     #[test]
     fn numbers_are_written_as_java_does() {
         for (json, text) in [
-            ("42", "42"), ("-0", "0"), ("100000000000000000000000000000", "100000000000000000000000000000"),
-            ("1.50", "1.50"), ("-0.00", "0.00"), ("123456789.5", "123456789.5"), ("1e3", "1E+3"), ("1E+05", "1E+5"),
-            ("1e400", "1E+400"), ("-1e0", "-1"), ("12.5e3", "1.25E+4"), ("12.50e1", "125.0"), ("0.000001", "0.000001"),
-            ("0.0000001", "1E-7"), ("100e-9", "1.00E-7"), ("123e-7", "0.0000123"), ("123e-9", "1.23E-7"), ("0e5", "0E+5"),
-            ("0.00e3", "0E+1"), ("0.0e-5", "0.000000"), ("0.0e-6", "0E-7"), ("15e2147483647", "1.5E+2147483648"),
+            ("42", "42"),
+            ("-0", "0"),
+            ("100000000000000000000000000000", "100000000000000000000000000000"),
+            ("1.50", "1.50"),
+            ("-0.00", "0.00"),
+            ("123456789.5", "123456789.5"),
+            ("1e3", "1E+3"),
+            ("1E+05", "1E+5"),
+            ("1e400", "1E+400"),
+            ("-1e0", "-1"),
+            ("12.5e3", "1.25E+4"),
+            ("12.50e1", "125.0"),
+            ("0.000001", "0.000001"),
+            ("0.0000001", "1E-7"),
+            ("100e-9", "1.00E-7"),
+            ("123e-7", "0.0000123"),
+            ("123e-9", "1.23E-7"),
+            ("0e5", "0E+5"),
+            ("0.00e3", "0E+1"),
+            ("0.0e-5", "0.000000"),
+            ("0.0e-6", "0E-7"),
+            ("15e2147483647", "1.5E+2147483648"),
             ("1e00000000000000000005", "1E+5"),
         ] {
             assert_eq!(number_text(json), text, "{json}");
@@ -176,15 +196,31 @@ mod tests {
     fn limits_hold_at_any_depth() {
         let ones = |n: usize| "1".repeat(n);
         for (json, readable) in [
-            (ones(1_000), true), (ones(1_001), false), (format!("-{}", ones(1_000)), true), (format!("1.{}", ones(999)), true),
-            (format!("1.{}", ones(1_000)), false), (format!("0.{}", ones(1_000)), true), (format!("0.{}", ones(1_001)), false),
-            (format!("0.0e{}", "0".repeat(998)), true), (format!("0.0e{}", "0".repeat(999)), false), (format!("0e{}", "0".repeat(1_000)), true),
-            (format!("{}e+12", ones(998)), true), (format!("{}e+12", ones(999)), false),
-            ("1e2147483647".into(), true), ("1e2147483648".into(), false), ("1e-2147483647".into(), true),
-            ("1.5e-2147483647".into(), false), ("0e99999999999999999999".into(), false), ("1e000000000000000000000000001".into(), true),
+            (ones(1_000), true),
+            (ones(1_001), false),
+            (format!("-{}", ones(1_000)), true),
+            (format!("1.{}", ones(999)), true),
+            (format!("1.{}", ones(1_000)), false),
+            (format!("0.{}", ones(1_000)), true),
+            (format!("0.{}", ones(1_001)), false),
+            (format!("0.0e{}", "0".repeat(998)), true),
+            (format!("0.0e{}", "0".repeat(999)), false),
+            (format!("0e{}", "0".repeat(1_000)), true),
+            (format!("{}e+12", ones(998)), true),
+            (format!("{}e+12", ones(999)), false),
+            ("1e2147483647".into(), true),
+            ("1e2147483648".into(), false),
+            ("1e-2147483647".into(), true),
+            ("1.5e-2147483647".into(), false),
+            ("0e99999999999999999999".into(), false),
+            ("1e000000000000000000000000001".into(), true),
         ] {
             assert_eq!(is_within_limits("a", &json), readable, "{json}");
-            assert_eq!(is_within_limits("a", &format!(r#"{{"\"1":[true,{json} ],"b":"9"}}"#)), readable, "{json}");
+            assert_eq!(
+                is_within_limits("a", &format!(r#"{{"\"1":[true,{json} ],"b":"9"}}"#)),
+                readable,
+                "{json}"
+            );
         }
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(is_within_limits("a", &nested(998)) && !is_within_limits("a", &nested(999)));
@@ -197,8 +233,12 @@ mod tests {
     #[test]
     fn half_a_pair_is_a_question_mark() {
         for (json, text) in [
-            (r#""\ud800""#, "?"), (r#""/\udc00x""#, "/?x"), (r#""é\ud800\u0041""#, "é?A"), (r#""\ud800\ud83d\ude00""#, "?😀"),
-            (r#""\ud83d\ude00""#, "😀"), (r#""\ud7ff\ud800\ue000""#, "\u{d7ff}?\u{e000}"),
+            (r#""\ud800""#, "?"),
+            (r#""/\udc00x""#, "/?x"),
+            (r#""é\ud800\u0041""#, "é?A"),
+            (r#""\ud800\ud83d\ude00""#, "?😀"),
+            (r#""\ud83d\ude00""#, "😀"),
+            (r#""\ud7ff\ud800\ue000""#, "\u{d7ff}?\u{e000}"),
         ] {
             assert_eq!(text_of(json), text, "{json}");
         }

@@ -14,6 +14,7 @@
 //! | [`window`] | sliding windows: slices, window bounds |
 //! | [`topic`] | names of the Kafka topics |
 
+mod canonical;
 pub mod event;
 pub mod json;
 pub mod rows;

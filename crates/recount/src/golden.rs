@@ -71,7 +71,8 @@ impl Case {
                 Value::Object(fields) => {
                     let mut fields = fields.clone();
                     fields.insert("site_id".into(), json!(site));
-                    fields["timestamp"] = json!(Timestamp(at(fields["timestamp"].as_str().unwrap())).to_string());
+                    fields["timestamp"] =
+                        json!(Timestamp(at(fields["timestamp"].as_str().unwrap())).to_string());
                     Value::Object(fields).to_string()
                 }
                 text => text.as_str().unwrap().to_owned(),
@@ -102,7 +103,8 @@ impl Case {
     /// Checks what came of the log; `letters` are reasons by partition and offset.
     pub fn check(&self, rows: &Rows, letters: &BTreeMap<(i32, i64), &'static str>, balance: [usize; 4]) {
         assert_eq!(self.balance, balance, "{}", self.name);
-        let letters: Value = letters.iter().map(|((p, o), reason)| (format!("{p}:{o}"), json!(reason))).collect();
+        let letters: Value =
+            letters.iter().map(|((p, o), reason)| (format!("{p}:{o}"), json!(reason))).collect();
         assert_eq!(self.letters, letters, "{}", self.name);
         for (topic, wanted) in &self.rows {
             let rows: Vec<&Value> = rows[topic.as_str()].values().collect();

@@ -56,20 +56,28 @@ pub fn of_shape(shape: Shape, begin: i64, longest: usize, may_stall: bool) -> im
 }
 
 /// The same for one log of several in one: ids of its events are counted from `first`, so that they are no copies of others.
-pub fn numbered(shape: Shape, begin: i64, longest: usize, may_stall: bool, first: usize) -> impl Strategy<Value = Case> {
+pub fn numbered(
+    shape: Shape,
+    begin: i64,
+    longest: usize,
+    may_stall: bool,
+    first: usize,
+) -> impl Strategy<Value = Case> {
     let ends = prop_oneof![6 => Just(true), 1 => Just(false)];
-    (vec((0..shape.partitions, pause(), step()), 1..longest), vec(ends, shape.partitions)).prop_map(move |(steps, ends)| {
-        let mut writer = Writer { now: begin, log: Vec::new(), events: Vec::new() };
-        for (n, (partition, pause, step)) in steps.into_iter().enumerate() {
-            writer.now += pause;
-            writer.take(first + n, partition as i32, step);
-        }
-        writer.now += shape.window_ms + shape.slide_ms + 200;
-        for (partition, _) in ends.iter().enumerate().filter(|(_, ends)| **ends || !may_stall) {
-            writer.take(0, partition as i32, Step::Heartbeat);
-        }
-        Case { shape, log: writer.log }
-    })
+    (vec((0..shape.partitions, pause(), step()), 1..longest), vec(ends, shape.partitions)).prop_map(
+        move |(steps, ends)| {
+            let mut writer = Writer { now: begin, log: Vec::new(), events: Vec::new() };
+            for (n, (partition, pause, step)) in steps.into_iter().enumerate() {
+                writer.now += pause;
+                writer.take(first + n, partition as i32, step);
+            }
+            writer.now += shape.window_ms + shape.slide_ms + 200;
+            for (partition, _) in ends.iter().enumerate().filter(|(_, ends)| **ends || !may_stall) {
+                writer.take(0, partition as i32, Step::Heartbeat);
+            }
+            Case { shape, log: writer.log }
+        },
+    )
 }
 
 struct Writer {
@@ -83,7 +91,9 @@ impl Writer {
         let time = |ms: i64| Timestamp(ms).to_string();
         let value = match step {
             Step::Heartbeat => {
-                json!({ "event_type": "heartbeat", "site_id": "a", "timestamp": time(self.now) }).to_string().into_bytes()
+                json!({ "event_type": "heartbeat", "site_id": "a", "timestamp": time(self.now) })
+                    .to_string()
+                    .into_bytes()
             }
             Step::Copy { of } => match self.events.len().checked_sub(of + 1) {
                 Some(index) => self.events[index].clone(),
@@ -162,21 +172,86 @@ const EVENT: &str = r#"{"event_id":"ID","site_id":"a","event_type":"click","user
 
 /// Forms of a timestamp, legal and illegal.
 const TIMES: &[&str] = &[
-    "DATETCLOCKZ", "DATETCLOCK.1Z", "DATETCLOCK.12Z", "DATETCLOCK.123456789Z", "DATETCLOCK.1234567890Z", "DATETCLOCK.Z",
-    "DATETCLOCK+00:00", "DATETCLOCK-00:00", "DATETCLOCK.000+01:00", "DATEtCLOCKz", "DATE CLOCKZ", "DATE CLOCK", "DATETCLOCK",
-    "DATETHOURZ", "DATET24:00:00Z", "DATET23:59:60Z", "DATET25:00:00Z", "DATETHOUR:61Z", "DATE", "CLOCK", "", " DATETCLOCKZ",
-    "DATETCLOCKZ ", "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-10T00:00:00Z", "2024-02-29T10:00:00Z",
-    "2023-02-29T10:00:00Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
-    "10000-01-01T00:00:00Z", "+2026-01-01T00:00:00Z", "-2026-01-01T00:00:00Z", "2026-1-1T00:00:00Z", "2026-W01-1T00:00:00Z",
-    "1795583043021", "now", "DATETCLOCK.٣Z", "DATETCLOCK,5Z",
+    "DATETCLOCKZ",
+    "DATETCLOCK.1Z",
+    "DATETCLOCK.12Z",
+    "DATETCLOCK.123456789Z",
+    "DATETCLOCK.1234567890Z",
+    "DATETCLOCK.Z",
+    "DATETCLOCK+00:00",
+    "DATETCLOCK-00:00",
+    "DATETCLOCK.000+01:00",
+    "DATEtCLOCKz",
+    "DATE CLOCKZ",
+    "DATE CLOCK",
+    "DATETCLOCK",
+    "DATETHOURZ",
+    "DATET24:00:00Z",
+    "DATET23:59:60Z",
+    "DATET25:00:00Z",
+    "DATETHOUR:61Z",
+    "DATE",
+    "CLOCK",
+    "",
+    " DATETCLOCKZ",
+    "DATETCLOCKZ ",
+    "2026-02-30T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-00-10T00:00:00Z",
+    "2024-02-29T10:00:00Z",
+    "2023-02-29T10:00:00Z",
+    "1969-12-31T23:59:59Z",
+    "1970-01-01T00:00:00Z",
+    "0000-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "10000-01-01T00:00:00Z",
+    "+2026-01-01T00:00:00Z",
+    "-2026-01-01T00:00:00Z",
+    "2026-1-1T00:00:00Z",
+    "2026-W01-1T00:00:00Z",
+    "1795583043021",
+    "now",
+    "DATETCLOCK.٣Z",
+    "DATETCLOCK,5Z",
 ];
 
 /// Forms of a record. TIME is a good timestamp, ID an id of its own.
 const FORMS: &[&str] = &[
-    "deep", "huge", "too long", "not utf-8", "empty",
-    "{", "}", "[]", "[1]", "null", "true", "17", "\"text\"", "{}", "{} {}", "{}x", "{\"a\":1,}", "{,}", "{\"a\"}", "{'a':1}", "{a:1}",
-    "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}", "{\"a\":1.}", "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":0x1F}", "{\"a\":\"\\x41\"}",
-    "{\"a\":tru}", "\u{feff}{}", "// comment\n{}", "{}/* comment */", "\u{0}{}", "{\"a\":1}\u{0}",
+    "deep",
+    "huge",
+    "too long",
+    "not utf-8",
+    "empty",
+    "{",
+    "}",
+    "[]",
+    "[1]",
+    "null",
+    "true",
+    "17",
+    "\"text\"",
+    "{}",
+    "{} {}",
+    "{}x",
+    "{\"a\":1,}",
+    "{,}",
+    "{\"a\"}",
+    "{'a':1}",
+    "{a:1}",
+    "{\"a\":01}",
+    "{\"a\":+1}",
+    "{\"a\":.5}",
+    "{\"a\":1.}",
+    "{\"a\":NaN}",
+    "{\"a\":Infinity}",
+    "{\"a\":0x1F}",
+    "{\"a\":\"\\x41\"}",
+    "{\"a\":tru}",
+    "\u{feff}{}",
+    "// comment\n{}",
+    "{}/* comment */",
+    "\u{0}{}",
+    "{\"a\":1}\u{0}",
     // members in another order, with spaces, with escapes
     r#" { "timestamp" : "TIME" , "page_url" : "/x" , "session_id" : "s2" , "user_id" : "u2" , "event_type" : "page_view" , "site_id" : "b" , "event_id" : "ID" } "#,
     r#"{"event_id":"ID","site_id":"a","event_type":"page\u005fview","user_id":"u\u0031","session_id":"s1","page_url":"\/x","timestamp":"TIME"}"#,

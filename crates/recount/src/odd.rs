@@ -36,34 +36,108 @@ const fn digits(before: &'static str, digits: usize, after: &'static str) -> Odd
 /// What Flink and the decoder once read differently, or have a limit for.
 pub const FORMS: &[Odd] = &[
     // numbers in the place of text: not as a double would be written
-    Click("page_url", "1e3"), Click("page_url", "1.50"), Click("page_url", "-0.0"), Click("page_url", "0.0000001"), Click("page_url", "1e400"),
-    Click("page_url", "0.1234567890123456789"), Click("product_id", "12.50E+1"), Click("user_id", "1e-400"), Click("session_id", "0e5"),
-    Click("page_url", "1e2147483647"), Click("page_url", "1e2147483648"), Click("page_url", "1.5e-2147483647"), Click("page_url", "false"),
+    Click("page_url", "1e3"),
+    Click("page_url", "1.50"),
+    Click("page_url", "-0.0"),
+    Click("page_url", "0.0000001"),
+    Click("page_url", "1e400"),
+    Click("page_url", "0.1234567890123456789"),
+    Click("product_id", "12.50E+1"),
+    Click("user_id", "1e-400"),
+    Click("session_id", "0e5"),
+    Click("page_url", "1e2147483647"),
+    Click("page_url", "1e2147483648"),
+    Click("page_url", "1.5e-2147483647"),
+    Click("page_url", "false"),
     // half a surrogate pair
-    Click("page_url", r#""/\udc00x""#), Click("page_url", r#""/\ud800\ud83d\ude00""#), Click("product_id", r#""\uD800""#),
-    Click("event_type", r#""click\ud800""#), More(r#""\ud800":1"#, ("", 0), "", ("", 0), ""), More(r#""page\u005furl":"/\udfff""#, ("", 0), "", ("", 0), ""),
+    Click("page_url", r#""/\udc00x""#),
+    Click("page_url", r#""/\ud800\ud83d\ude00""#),
+    Click("product_id", r#""\uD800""#),
+    Click("event_type", r#""click\ud800""#),
+    More(r#""\ud800":1"#, ("", 0), "", ("", 0), ""),
+    More(r#""page\u005furl":"/\udfff""#, ("", 0), "", ("", 0), ""),
     // amounts
-    Amount("1.5e2"), Amount("1e12"), Amount("9.9e12"), Amount("1e13"), Amount("9999999999999.99995"), Amount("99999999999999.99999"),
-    Amount("10000000000000"), Amount("0e20"), Amount("1e-7"), Amount("9.07584930509e-12"), Amount("1e-13"), Amount("1e-400"),
-    Amount("900000000000.0001"), Amount("-0.00005"), Amount("0.00004999999999999999999999999999999999999"), Amount(r#""0.00005""#),
-    Amount(r#""5\n""#), Amount(r#""5\u2028""#), Amount(r#""5\u0085""#), Amount(r#""1_000""#), Amount(r#""12.5E+3""#), Amount(r#""1.5E+3""#),
-    Amount(r#""1E3""#), Amount(r#"" 5""#), Amount(r#""٣""#), Amount(r#""0000000000005""#), Amount(r#""00000000000005""#), Amount(r#""\ud800""#),
+    Amount("1.5e2"),
+    Amount("1e12"),
+    Amount("9.9e12"),
+    Amount("1e13"),
+    Amount("9999999999999.99995"),
+    Amount("99999999999999.99999"),
+    Amount("10000000000000"),
+    Amount("0e20"),
+    Amount("1e-7"),
+    Amount("9.07584930509e-12"),
+    Amount("1e-13"),
+    Amount("1e-400"),
+    Amount("900000000000.0001"),
+    Amount("-0.00005"),
+    Amount("0.00004999999999999999999999999999999999999"),
+    Amount(r#""0.00005""#),
+    Amount(r#""5\n""#),
+    Amount(r#""5\u2028""#),
+    Amount(r#""5\u0085""#),
+    Amount(r#""1_000""#),
+    Amount(r#""12.5E+3""#),
+    Amount(r#""1.5E+3""#),
+    Amount(r#""1E3""#),
+    Amount(r#"" 5""#),
+    Amount(r#""٣""#),
+    Amount(r#""0000000000005""#),
+    Amount(r#""00000000000005""#),
+    Amount(r#""\ud800""#),
     // times
-    Click("timestamp", r#""TIME12Z""#), Click("timestamp", r#""TIME.12Z""#), Click("timestamp", r#""TIME.000Z\n""#), Click("timestamp", r#""TIME.0000\u0001Z""#),
-    Click("timestamp", r#""3200-02-29T00:00:00Z""#), Click("timestamp", r#""3100-02-29T00:00:00Z""#), Click("timestamp", r#""9600-02-29T00:00:00Z""#),
+    Click("timestamp", r#""TIME12Z""#),
+    Click("timestamp", r#""TIME.12Z""#),
+    Click("timestamp", r#""TIME.000Z\n""#),
+    Click("timestamp", r#""TIME.0000\u0001Z""#),
+    Click("timestamp", r#""3200-02-29T00:00:00Z""#),
+    Click("timestamp", r#""3100-02-29T00:00:00Z""#),
+    Click("timestamp", r#""9600-02-29T00:00:00Z""#),
     // the limits of the reader, in members that nobody asks for
-    nested(998), nested(999), nested(30_000), digits("\"more\":", 1_000, ""), digits("\"more\":[-", 1_001, "]"), digits("\"more\":0.", 1_000, ""),
-    digits("\"more\":0.", 1_001, ""), digits("\"more\":1.", 999, ""), digits("\"more\":1.", 1_000, ""), digits("\"more\":{\"a\":\"\\\"\",\"b\":", 998, "e-12}"),
-    digits("\"more\":{\"a\":\"\\\"\",\"b\":", 999, "e-12}"), digits("\"page_url\":", 1_000, ".0e-1"), More("\"more\":1e", ("9", 12), "", ("", 0), ""),
-    More("\"more\":1e", ("0", 998), "1", ("", 0), ""), More("\"more\":1e", ("0", 999), "1", ("", 0), ""),
-    More("\"", ("k", 50_000), "\":1", ("", 0), ""), More("\"", ("k", 50_001), "\":1", ("", 0), ""), More("\"", ("é", 30_000), "\":1", ("", 0), ""),
-    More("\"more\":{\"", ("k", 50_001), "\" : 1}", ("", 0), ""), More("\"more\":{\"a\":\"", ("k", 50_001), "\"}", ("", 0), ""),
+    nested(998),
+    nested(999),
+    nested(30_000),
+    digits("\"more\":", 1_000, ""),
+    digits("\"more\":[-", 1_001, "]"),
+    digits("\"more\":0.", 1_000, ""),
+    digits("\"more\":0.", 1_001, ""),
+    digits("\"more\":1.", 999, ""),
+    digits("\"more\":1.", 1_000, ""),
+    digits("\"more\":{\"a\":\"\\\"\",\"b\":", 998, "e-12}"),
+    digits("\"more\":{\"a\":\"\\\"\",\"b\":", 999, "e-12}"),
+    digits("\"page_url\":", 1_000, ".0e-1"),
+    More("\"more\":1e", ("9", 12), "", ("", 0), ""),
+    More("\"more\":1e", ("0", 998), "1", ("", 0), ""),
+    More("\"more\":1e", ("0", 999), "1", ("", 0), ""),
+    More("\"", ("k", 50_000), "\":1", ("", 0), ""),
+    More("\"", ("k", 50_001), "\":1", ("", 0), ""),
+    More("\"", ("é", 30_000), "\":1", ("", 0), ""),
+    More("\"more\":{\"", ("k", 50_001), "\" : 1}", ("", 0), ""),
+    More("\"more\":{\"a\":\"", ("k", 50_001), "\"}", ("", 0), ""),
     // what follows a record, and bytes
-    Tail(b"\n"), Tail(b"\r\n"), Tail("\u{85}".as_bytes()), Tail("\u{2028}".as_bytes()), Tail(b"\x0c"), Tail(b","), Tail(b"}"), Tail(b"],["), Tail(b",\"a\":{}"),
-    Page(b"/\xed\xa0\x80"), Page(b"/\xc0\x80"), Page(b"/\xf5\x80\x80\x80"), Page(b"/\xf0\x9f\x98"), Page("/😀".as_bytes()), Page("/ｚ".as_bytes()), Page(b"/a'b[c]^&-"),
-    Bytes(30_000), Bytes(70_000),
+    Tail(b"\n"),
+    Tail(b"\r\n"),
+    Tail("\u{85}".as_bytes()),
+    Tail("\u{2028}".as_bytes()),
+    Tail(b"\x0c"),
+    Tail(b","),
+    Tail(b"}"),
+    Tail(b"],["),
+    Tail(b",\"a\":{}"),
+    Page(b"/\xed\xa0\x80"),
+    Page(b"/\xc0\x80"),
+    Page(b"/\xf5\x80\x80\x80"),
+    Page(b"/\xf0\x9f\x98"),
+    Page("/😀".as_bytes()),
+    Page("/ｚ".as_bytes()),
+    Page(b"/a'b[c]^&-"),
+    Bytes(30_000),
+    Bytes(70_000),
     // heartbeats
-    Heartbeat(r#""value":"a\nb""#), Heartbeat(r#""product_id":"\u0001""#), Heartbeat(r#""page_url":{"a":[1e999]}"#), Heartbeat(r#""user_id":"\ud800""#),
+    Heartbeat(r#""value":"a\nb""#),
+    Heartbeat(r#""product_id":"\u0001""#),
+    Heartbeat(r#""page_url":{"a":[1e999]}"#),
+    Heartbeat(r#""user_id":"\ud800""#),
 ];
 
 /// The record of a form; `n` keeps its id apart.
@@ -96,7 +170,8 @@ pub fn record(form: Odd, n: usize, now: i64) -> Vec<u8> {
         }
         Bytes(length) => return vec![0xff; length],
         Heartbeat(more) => {
-            return format!(r#"{{"event_type":"heartbeat","site_id":"a","timestamp":"{text}",{more}}}"#).into_bytes();
+            return format!(r#"{{"event_type":"heartbeat","site_id":"a","timestamp":"{text}",{more}}}"#)
+                .into_bytes();
         }
     }
     joined(&click, "").into_bytes()
@@ -106,23 +181,63 @@ pub fn record(form: Odd, n: usize, now: i64) -> Vec<u8> {
 fn members(n: usize, now: i64) -> Vec<(String, String)> {
     let quoted = |text: &str| format!("\"{text}\"");
     [
-        ("timestamp", quoted(&Timestamp(now).to_string())), ("event_id", quoted(&format!("x{n}"))), ("site_id", quoted("a")),
-        ("event_type", quoted("click")), ("user_id", quoted("u1")), ("session_id", quoted("s1")), ("page_url", quoted("/odd")),
+        ("timestamp", quoted(&Timestamp(now).to_string())),
+        ("event_id", quoted(&format!("x{n}"))),
+        ("site_id", quoted("a")),
+        ("event_type", quoted("click")),
+        ("user_id", quoted("u1")),
+        ("session_id", quoted("s1")),
+        ("page_url", quoted("/odd")),
     ]
     .map(|(name, json)| (name.to_owned(), json))
     .to_vec()
 }
 
 fn joined(members: &[(String, String)], space: &str) -> String {
-    let all: Vec<String> = members.iter().map(|(name, json)| format!("{space}\"{name}\"{space}:{space}{json}")).collect();
+    let all: Vec<String> =
+        members.iter().map(|(name, json)| format!("{space}\"{name}\"{space}:{space}{json}")).collect();
     format!("{{{}{space}}}", all.join(","))
 }
 
 /// Texts, numbers and everything else that may stand for a member.
 fn value() -> impl Strategy<Value = String> {
     let piece = select(vec![
-        "a", "Z", "7", ".", "-", "/", " ", "é", "😀", "\u{7f}", "\u{85}", "\u{2028}", "\u{feff}", "\u{fffd}", "\u{ffff}", "\\n", "\\u0000", "\\u0001",
-        "\\u001f", "\\u0041", "\\uD83D\\uDE00", "\\ud800", "\\udfff", "\\\"", "\\\\", "\\/", "\\b", "'", "[", "^", "&", "\t", "\\x", "\\u12", "E+", "T",
+        "a",
+        "Z",
+        "7",
+        ".",
+        "-",
+        "/",
+        " ",
+        "é",
+        "😀",
+        "\u{7f}",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "\u{fffd}",
+        "\u{ffff}",
+        "\\n",
+        "\\u0000",
+        "\\u0001",
+        "\\u001f",
+        "\\u0041",
+        "\\uD83D\\uDE00",
+        "\\ud800",
+        "\\udfff",
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\b",
+        "'",
+        "[",
+        "^",
+        "&",
+        "\t",
+        "\\x",
+        "\\u12",
+        "E+",
+        "T",
     ]);
     prop_oneof![
         4 => proptest::collection::vec(piece, 0..5).prop_map(|pieces| format!("\"{}\"", pieces.concat())),
@@ -136,35 +251,53 @@ fn value() -> impl Strategy<Value = String> {
 /// A record of any kind, from a valid one to rubbish.
 pub fn any_record(n: usize, now: i64) -> impl Strategy<Value = Vec<u8>> {
     let names = vec![
-        "site_id", "event_type", "user_id", "session_id", "page_url", "product_id", "value", "timestamp", "event_id", "page_url", "value", "product_id",
-        "referrer", "currency", "more",
+        "site_id",
+        "event_type",
+        "user_id",
+        "session_id",
+        "page_url",
+        "product_id",
+        "value",
+        "timestamp",
+        "event_id",
+        "page_url",
+        "value",
+        "product_id",
+        "referrer",
+        "currency",
+        "more",
     ];
     let kind = select(vec!["click", "page_view", "purchase", "purchase", "heartbeat"]);
     let space = select(vec!["", "", "", " ", "\n", "\t\r", "\u{a0}"]);
-    let spoilt = proptest::option::weighted(0.15, (any::<Index>(), 0..3usize, select(b"\"{}[],:\\\0\x01\x7f\xff\xc3 u0".to_vec())));
+    let spoilt = proptest::option::weighted(
+        0.15,
+        (any::<Index>(), 0..3usize, select(b"\"{}[],:\\\0\x01\x7f\xff\xc3 u0".to_vec())),
+    );
     let changes = proptest::collection::vec((select(names), value(), any::<bool>()), 0..4);
-    (kind, changes, space, any::<bool>(), any::<Index>(), spoilt).prop_map(move |(kind, changes, space, reversed, turn, spoilt)| {
-        let mut all = members(n, now);
-        all[3].1 = format!("\"{kind}\"");
-        for (name, json, again) in changes {
-            match all.iter_mut().find(|(member, _)| member == name) {
-                Some((_, value)) if !again => *value = json,
-                _ => all.push((name.to_owned(), json)),
+    (kind, changes, space, any::<bool>(), any::<Index>(), spoilt).prop_map(
+        move |(kind, changes, space, reversed, turn, spoilt)| {
+            let mut all = members(n, now);
+            all[3].1 = format!("\"{kind}\"");
+            for (name, json, again) in changes {
+                match all.iter_mut().find(|(member, _)| member == name) {
+                    Some((_, value)) if !again => *value = json,
+                    _ => all.push((name.to_owned(), json)),
+                }
             }
-        }
-        if reversed {
-            let turn = turn.index(all.len());
-            all.rotate_left(turn);
-        }
-        let mut bytes = joined(&all, space).into_bytes();
-        if let Some((place, how, byte)) = spoilt {
-            let at = place.index(bytes.len());
-            match how {
-                0 => bytes[at] = byte,
-                1 => bytes.insert(at, byte),
-                _ => drop(bytes.remove(at)),
+            if reversed {
+                let turn = turn.index(all.len());
+                all.rotate_left(turn);
             }
-        }
-        bytes
-    })
+            let mut bytes = joined(&all, space).into_bytes();
+            if let Some((place, how, byte)) = spoilt {
+                let at = place.index(bytes.len());
+                match how {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => drop(bytes.remove(at)),
+                }
+            }
+            bytes
+        },
+    )
 }

@@ -82,7 +82,8 @@ fn classify<'r>(record: &'r Record) -> Result<Decoded<'r>, Reason> {
 /// 128 levels.
 fn is_beyond_serde(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let has_exponent = |part: &str| part.trim_start_matches('+').bytes().take_while(u8::is_ascii_digit).count() >= 3;
+    let has_exponent =
+        |part: &str| part.trim_start_matches('+').bytes().take_while(u8::is_ascii_digit).count() >= 3;
     text.contains("\\ud")
         || text.split('e').skip(1).any(has_exponent)
         || text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 300)
@@ -254,4 +255,3 @@ pub fn same(expected: &Value, found: &Value) -> bool {
         (a, b) => a == b,
     }
 }
-

@@ -79,6 +79,10 @@ impl Layout {
     pub fn checkpoints(&self) -> PathBuf {
         self.flink().join("checkpoints")
     }
+    /// Events and results of the embedded engine.
+    pub fn embedded(&self) -> PathBuf {
+        self.root.join("embedded")
+    }
     /// Logs of every process.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

@@ -81,6 +81,13 @@ pub async fn provision(runtime: Runtime, dir: &Path, observer: &dyn Observer) ->
     }))
 }
 
+/// Whether what is missing in a data directory can be fetched: Maven is needed only for that.
+pub fn check_maven(data_dir: &Path) -> Result<()> {
+    let runtime = crate::layout::Layout::new(data_dir).runtime();
+    let complete = is_complete(KAFKA, &runtime.join("kafka")) && is_complete(FLINK, &runtime.join("flink"));
+    if complete { Ok(()) } else { find_maven().map(|_| ()) }
+}
+
 /// Whether `dir` holds everything a manifest of this very `pom.xml` lists.
 pub fn is_complete(runtime: Runtime, dir: &Path) -> bool {
     let read =

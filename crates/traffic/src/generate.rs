@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::inject::{Injections, Injector, Outgoing};
 use crate::model::{Traffic, TrafficConfig};
 use crate::pace::{self, Decision};
-use crate::producer::{KeyStrategy, Producer, ProducerError, now, now_us};
+use crate::producer::{EventSink, KeyStrategy, ProducerError, now, now_us};
 
 /// What to generate.
 #[derive(Clone, Debug)]
@@ -34,9 +34,9 @@ pub struct GeneratorConfig {
 }
 
 /// Sends events until it is told to stop, or done.
-pub struct Generator {
+pub struct Generator<S> {
     config: GeneratorConfig,
-    producer: Producer,
+    sink: S,
 }
 
 struct Later(Outgoing);
@@ -59,15 +59,15 @@ impl Ord for Later {
     }
 }
 
-impl Generator {
+impl<S: EventSink> Generator<S> {
     /// A generator of `config`'s traffic.
-    pub fn new(config: GeneratorConfig, producer: Producer) -> Self {
-        Self { config, producer }
+    pub fn new(config: GeneratorConfig, sink: S) -> Self {
+        Self { config, sink }
     }
 
     /// Runs; returns how many records were sent. Everything sent is acknowledged when it returns.
     pub async fn run(self, shutdown: CancellationToken) -> Result<u64, ProducerError> {
-        let Self { config, producer } = self;
+        let Self { config, sink } = self;
         let began = Instant::now();
         let mut traffic = Traffic::new(TrafficConfig {
             seed: config.seed,
@@ -92,7 +92,7 @@ impl Generator {
                 }
                 while copies.peek().is_some_and(|copy| copy.0.at <= now()) {
                     if let Some(Later(copy)) = copies.pop() {
-                        send(&producer, config.key, &copy, &mut value).await?;
+                        send(&sink, config.key, &copy, &mut value).await?;
                         sent += 1;
                     }
                 }
@@ -115,7 +115,7 @@ impl Generator {
                 }
             }
             let (record, copy) = injector.apply(timed);
-            send(&producer, config.key, &record, &mut value).await?;
+            send(&sink, config.key, &record, &mut value).await?;
             sent += 1;
             produced += 1;
             copies.extend(copy.map(Later));
@@ -125,16 +125,16 @@ impl Generator {
             }
         }
         for Later(copy) in copies {
-            send(&producer, config.key, &copy, &mut value).await?;
+            send(&sink, config.key, &copy, &mut value).await?;
             sent += 1;
         }
-        producer.flush(Duration::from_secs(5)).await?;
+        sink.flush(Duration::from_secs(5)).await?;
         Ok(sent)
     }
 }
 
 async fn send(
-    producer: &Producer,
+    sink: &impl EventSink,
     key: KeyStrategy,
     record: &Outgoing,
     value: &mut Vec<u8>,
@@ -145,5 +145,5 @@ async fn send(
         None => record.event.encode(value),
     }
     // the disorder of timestamps is ours, not Kafka's: latency is measured from the moment of sending
-    producer.send(key.key(&record.event), value, now_us(), record.truth).await
+    sink.send(key.key(&record.event), value, now_us(), record.truth).await
 }

@@ -19,4 +19,4 @@ pub mod producer;
 pub use generate::{Generator, GeneratorConfig};
 pub use inject::Injections;
 pub use model::{Traffic, TrafficConfig};
-pub use producer::{KeyStrategy, Producer};
+pub use producer::{EventSink, KeyStrategy, Producer, ProducerError};

@@ -16,6 +16,22 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 
+/// Where events go: Kafka, or another log of the same topics.
+pub trait EventSink: Send + Sync {
+    /// Sends one value under a key; waits while there is no room. `made_at_us` is the moment, in microseconds since the
+    /// epoch, that the latency is measured from.
+    fn send(
+        &self,
+        key: &str,
+        value: &[u8],
+        made_at_us: i64,
+        truth: Option<&'static str>,
+    ) -> impl Future<Output = Result<(), ProducerError>> + Send;
+
+    /// Waits until everything sent is acknowledged.
+    fn flush(&self, patience: Duration) -> impl Future<Output = Result<(), ProducerError>> + Send;
+}
+
 /// What an event's partition is chosen by: all events of one key stand in one partition, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyStrategy {
@@ -147,6 +163,9 @@ pub enum ProducerError {
         /// Its answer.
         source: KafkaError,
     },
+    /// The log takes no events any more.
+    #[error("the log takes no more events: {0}")]
+    Closed(String),
     /// Kafka did not take everything before the deadline.
     #[error("{0} events were not acknowledged by Kafka in time; is the broker running?")]
     Unflushed(u64),
@@ -202,14 +221,13 @@ impl Producer {
         self.partitions
     }
 
-    /// Sends one value under a key; waits while the queue is full. `made_at_us` is the moment, in microseconds since the
-    /// epoch, that the latency is measured from.
-    pub async fn send(
+    /// See [`EventSink::send`].
+    async fn send(
         &self,
         key: &str,
         value: &[u8],
         made_at_us: i64,
-        truth: Option<&str>,
+        truth: Option<&'static str>,
     ) -> Result<(), ProducerError> {
         let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false });
         let mut record = BaseRecord::with_opaque_to(topic::EVENTS, sent).key(key).payload(value);
@@ -288,6 +306,22 @@ impl Producer {
                 Err(ProducerError::Unflushed(counts.sent - counts.acknowledged - counts.failed))
             }
         }
+    }
+}
+
+impl EventSink for Producer {
+    fn send(
+        &self,
+        key: &str,
+        value: &[u8],
+        made_at_us: i64,
+        truth: Option<&'static str>,
+    ) -> impl Future<Output = Result<(), ProducerError>> + Send {
+        Self::send(self, key, value, made_at_us, truth)
+    }
+
+    fn flush(&self, patience: Duration) -> impl Future<Output = Result<(), ProducerError>> + Send {
+        Self::flush(self, patience)
     }
 }
 

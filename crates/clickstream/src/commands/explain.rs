@@ -82,7 +82,8 @@ fn read_time(text: &str, now: Timestamp) -> Option<Timestamp> {
 /// Prints the events behind a row.
 pub fn run(config: &Config, options: Options) -> Result<ExitCode> {
     let log = crate::logs::open(config)?;
-    let site_id = options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
+    let site_id =
+        options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
     let question = Question { site_id, subject: options.subject.clone(), window_end: options.window_end };
     let explanation = explain(log.as_ref(), config.engine_config(), question)?;
     if config.json {

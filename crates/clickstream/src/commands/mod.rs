@@ -6,9 +6,11 @@ mod doctor;
 mod down;
 mod explain;
 mod generate;
+mod proving;
 mod purge;
 mod status;
 mod up;
+mod up_embedded;
 mod verify;
 
 use std::process::ExitCode;
@@ -43,8 +45,10 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "doctor" => doctor::run(&config),
         "down" => down::run(&config),
         "purge" => purge::run(&config, matches.get_flag("yes")),
-        "verify" => verify::run(&config),
-        "explain" => explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?),
+        "verify" => verify::run(&config, matches.get_flag("follow")),
+        "explain" => {
+            explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?)
+        }
         "generate" => block_on(generate::run(config)),
         "bench" => block_on(bench::run(config, bench::Options::read(matches)?)),
         _ => block_on(up::run(config)),

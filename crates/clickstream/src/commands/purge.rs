@@ -20,7 +20,8 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
         ))
         .into());
     }
-    let ours = [layout.run(), layout.logs(), layout.flink(), layout.kafka(), layout.runtime()];
+    let ours =
+        [layout.run(), layout.logs(), layout.flink(), layout.kafka(), layout.embedded(), layout.runtime()];
     if !ours.iter().any(|dir| dir.exists()) {
         println!("nothing to delete in {}", root.display());
         return Ok(ExitCode::SUCCESS);

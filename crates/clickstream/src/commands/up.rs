@@ -1,31 +1,35 @@
 //! `clickstream up`: starts everything, shows the results, and stops everything in order.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::layout::Layout;
 use clickstream_stack::supervisor::State;
-use clickstream_stack::{Stack, java};
+use clickstream_stack::{Stack, StackError, java, provision};
 use clickstream_traffic::{Generator, Producer, heartbeat};
 use console::style;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError, Engine};
-use crate::console::live::{Footer, Live};
+use crate::config::{Config, Engine};
+use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
+use crate::logs::kafka::KafkaLog;
 use crate::results::{self, Assembler, Latencies, Row};
 use crate::run_state::{JobState, RunState};
 
-use super::{facts, interrupted};
+use super::{facts, interrupted, proving, up_embedded};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(config: Config) -> Result<ExitCode> {
-    check_engine(&config)?;
+    match choose_engine(&config)? {
+        Choice::Flink => {}
+        Choice::Embedded { instead_of } => return up_embedded::run(config, instead_of).await,
+    }
     let steps = Arc::new(Steps::new(config.json));
     let layout = Layout::prepare(&config.stack.data_dir)?;
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
@@ -53,15 +57,34 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+enum Choice {
+    Flink,
+    /// The embedded engine; with why not Flink, where that would have been the first choice.
+    Embedded {
+        instead_of: Option<StackError>,
+    },
+}
+
 /// Says at once what this machine lacks, before anything is created.
-fn check_engine(config: &Config) -> Result<()> {
+fn choose_engine(config: &Config) -> Result<Choice> {
     if config.engine == Engine::Embedded {
-        return Err(ConfigError("the embedded engine is not built yet: use --engine flink, which needs Java 17 or newer and Maven".into()).into());
+        return Ok(Choice::Embedded { instead_of: None });
     }
-    if config.stack.external_kafka.is_none() || config.stack.external_flink.is_none() {
-        java::find_java()?;
+    if config.stack.external_kafka.is_some() && config.stack.external_flink.is_some() {
+        return Ok(Choice::Flink);
     }
-    Ok(())
+    match java::find_java().and_then(|_| provision::check_maven(&config.stack.data_dir)) {
+        Ok(()) => Ok(Choice::Flink),
+        // who names a Kafka or a Flink does not want another engine
+        Err(error)
+            if config.engine == Engine::Auto
+                && config.stack.external_kafka.is_none()
+                && config.stack.external_flink.is_none() =>
+        {
+            Ok(Choice::Embedded { instead_of: Some(error) })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
@@ -106,8 +129,10 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
     let generator = config.generate.then(|| {
         tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
     });
+    let log = Box::new(KafkaLog::new(stack.kafka_address()));
+    let proof = proving::start(config, log, shutdown.clone());
     let outcome = tokio::select! {
-        outcome = show(config, stack, &producer, site, arrivals) => outcome,
+        outcome = show(config, stack, &producer, site, arrivals, &proof) => outcome,
         () = stack.watch() => Ok(()),
         () = interrupted() => Ok(()),
         () = async { match config.duration { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => Ok(()),
@@ -132,6 +157,7 @@ async fn show(
     producer: &Producer,
     site: String,
     mut arrivals: mpsc::Receiver<results::Arrived>,
+    proof: &Mutex<ProofState>,
 ) -> Result<()> {
     let mut live = Live::new(config.json, site);
     let mut assembler = Assembler::default();
@@ -180,7 +206,7 @@ async fn show(
                 }
                 footer.result_latency = latencies.overall();
                 if seconds.is_multiple_of(10) {
-                    footer.kafka_latency_p99 = config.generate.then(|| producer.latency(true).p99);
+                    footer.log_latency_p99 = config.generate.then(|| producer.latency(true).p99);
                 }
                 seconds += 1;
                 (footer.late, footer.bad) = assembler.dead();
@@ -191,6 +217,7 @@ async fn show(
                 let silent_for = Some(last_row.elapsed()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
                 let waits_for_events = !config.generate && footer.lag == Some(0);
                 footer.trouble = trouble(stack, silent_for, waits_for_events, producer);
+                footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
                 live.footer(&footer);
                 write_state(stack, &footer);
             }

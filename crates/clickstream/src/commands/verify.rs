@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::console::window::thousands;
 use crate::logs::{Bounds, Log};
 use crate::proof::explain::{self, Question, Subject};
+use crate::proof::follow::Follower;
 use crate::proof::prove::prove;
 use crate::proof::report::{Difference, Report};
 use crate::proof::row::Row;
@@ -23,8 +24,14 @@ const COULD_NOT_CHECK: u8 = 2;
 /// Differences that are shown with the events behind them.
 const EXPLAINED: usize = 3;
 
-/// Verifies once; exit code 0 proven, 1 refuted, 2 could not check.
-pub fn run(config: &Config) -> Result<ExitCode> {
+/// Verifies once, or on and on; exit code 0 proven, 1 refuted, 2 could not check.
+pub fn run(config: &Config, follow: bool) -> Result<ExitCode> {
+    if follow {
+        return match keep_proving(config) {
+            Ok(code) => Ok(code),
+            Err(error) => could_not_check(&error),
+        };
+    }
     let began = Instant::now();
     let outcome = crate::logs::open(config).and_then(|log| {
         let mut report = prove(log.as_ref(), config.engine_config(), Timestamp::now)?;
@@ -35,10 +42,7 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     });
     let (log, report) = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => {
-            eprintln!("clickstream: could not check: {}", crate::explain(&error));
-            return Ok(ExitCode::from(COULD_NOT_CHECK));
-        }
+        Err(error) => return could_not_check(&error),
     };
     let verdict = verdict(&report);
     if config.json {
@@ -48,6 +52,44 @@ pub fn run(config: &Config) -> Result<ExitCode> {
         print!("{}", draw(&report, log.as_ref(), config, began.elapsed())?);
     }
     Ok(ExitCode::from(verdict.1))
+}
+
+fn could_not_check(error: &anyhow::Error) -> Result<ExitCode> {
+    eprintln!("clickstream: could not check: {}", crate::explain(error));
+    Ok(ExitCode::from(COULD_NOT_CHECK))
+}
+
+/// Proves the log from its beginning, then what is added, until it is refuted, or `--duration` is over.
+fn keep_proving(config: &Config) -> Result<ExitCode> {
+    let began = Instant::now();
+    let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64).max(Duration::from_secs(1));
+    let mut follower = Follower::new(crate::logs::open(config)?, config.engine_config(), None, true)?;
+    loop {
+        let report = follower.step()?;
+        let verdict = verdict(report);
+        if config.json {
+            println!("{}", json!({ "verdict": verdict.0, "report": report }));
+        } else if report.problems() == 0 {
+            println!(
+                "{} up to {}: {} rows and dead letters equal the recount of {} records",
+                style(if verdict.1 == 0 { "✓ proven" } else { "… nothing to compare" }).green(),
+                report.proven_to.map_or_else(|| "–".to_owned(), Timestamp::clock),
+                thousands(report.equal()),
+                thousands(report.balance.records)
+            );
+        }
+        if report.problems() > 0 {
+            let report = report.clone();
+            if !config.json {
+                print!("{}", draw(&report, crate::logs::open(config)?.as_ref(), config, began.elapsed())?);
+            }
+            return Ok(ExitCode::from(1));
+        }
+        if config.duration.is_some_and(|time| began.elapsed() + slide > time) {
+            return Ok(ExitCode::from(verdict.1));
+        }
+        std::thread::sleep(slide);
+    }
 }
 
 fn verdict(report: &Report) -> (&'static str, u8) {
@@ -116,7 +158,10 @@ fn draw(report: &Report, log: &dyn Log, config: &Config, took: Duration) -> Resu
         }
     }
     if report.problems() > 10 {
-        text.push_str(&format!("\n… and {} more; --json has the first 50\n", thousands(report.problems() - 10)));
+        text.push_str(&format!(
+            "\n… and {} more; --json has the first 50\n",
+            thousands(report.problems() - 10)
+        ));
     }
     Ok(text)
 }
@@ -155,13 +200,20 @@ fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
             "decided by timing".to_owned(),
             match report.timing_event_count {
                 0 => "nothing".to_owned(),
-                n => format!("{} events; {} rows that they touch differ", thousands(n), thousands(report.timing_rows)),
+                n => format!(
+                    "{} events; {} rows that they touch differ",
+                    thousands(n),
+                    thousands(report.timing_rows)
+                ),
             },
         ],
     ];
     for event in &report.timing_events {
         let where_ = format!("{}:{}", event.partition, event.offset);
-        lines.push([String::new(), format!("{where_} {} {}: {}", event.event_time, event.event_id, event.reason)]);
+        lines.push([
+            String::new(),
+            format!("{where_} {} {}: {}", event.event_time, event.event_id, event.reason),
+        ]);
     }
     let mut apart = Vec::new();
     for (n, what) in [
@@ -192,7 +244,8 @@ fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
 /// A difference with both rows side by side.
 fn show(difference: &Difference) -> String {
     let at = difference.found_at.map_or(String::new(), |(p, o)| format!(", partition {p} offset {o}"));
-    let before = difference.before_at.map_or(String::new(), |(p, o)| format!(" (at partition {p} offset {o})"));
+    let before =
+        difference.before_at.map_or(String::new(), |(p, o)| format!(" (at partition {p} offset {o})"));
     let mut text = format!("{}{at}: {}{before}\n", difference.topic, style(difference.what).bold());
     let expected = difference.expected.as_ref().and_then(|row| serde_json::to_value(row).ok());
     match (&expected, &difference.found, &difference.letter) {
@@ -236,7 +289,8 @@ fn behind(difference: &Difference, log: &dyn Log, config: &Config) -> Result<Str
         Row::Site(_) => Subject::Site,
     };
     let question = Question { site_id: row.site().to_owned(), subject, window_end: row.window().1 };
-    let explanation = explain::explain(log, config.engine_config(), question).context("the events behind it")?;
+    let explanation =
+        explain::explain(log, config.engine_config(), question).context("the events behind it")?;
     let mut text = format!("     the events behind it: {} count", explanation.counted.len());
     for line in explanation.counted.iter().take(3) {
         text.push_str(&format!(

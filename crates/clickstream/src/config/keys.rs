@@ -61,7 +61,7 @@ pub const KEYS: &[Key] = &[
         Form::Value("ENGINE"),
         "auto",
         GENERAL,
-        "What computes the results: auto or flink (Kafka and Flink). An embedded engine is planned, not built",
+        "What computes the results: flink (Kafka and Flink), embedded (all in this process, no Java), or auto: flink where Java and Maven are there, else embedded",
     ),
     key(
         "rate",

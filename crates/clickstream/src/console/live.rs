@@ -2,11 +2,23 @@
 
 use std::io::Write;
 
+use clickstream_event::Timestamp;
 use console::{Term, style};
 use serde_json::json;
 
 use crate::console::window::{WindowView, thousands};
 use crate::results::Window;
+
+/// What the proof beside a running pipeline has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProofState {
+    /// End of the newest window whose rows equal the recount.
+    pub proven_to: Option<Timestamp>,
+    /// Rows that equal it.
+    pub rows: u64,
+    /// Rows and dead letters that do not.
+    pub problems: u64,
+}
 
 /// Figures of the footer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +27,12 @@ pub struct Footer {
     pub events_per_second: Option<f64>,
     /// Window end to readable row, median and 95th percentile, in milliseconds.
     pub result_latency: Option<(u64, u64)>,
-    /// Event to Kafka, 99th percentile, in milliseconds.
-    pub kafka_latency_p99: Option<f64>,
+    /// Event to Kafka, or to the log in files, 99th percentile, in milliseconds.
+    pub log_latency_p99: Option<f64>,
+    /// Whether the log is in files.
+    pub embedded: bool,
+    /// The proof.
+    pub proof: ProofState,
     /// Records Flink has still to read.
     pub lag: Option<i64>,
     /// Late records since the start.
@@ -38,8 +54,8 @@ impl Footer {
             Some((p50, p95)) => parts.push(format!("results after {p50} ms (p95 {p95})")),
             None => parts.push("waiting for the first window".into()),
         }
-        if let Some(p99) = self.kafka_latency_p99 {
-            parts.push(format!("Kafka p99 {p99:.0} ms"));
+        if let Some(p99) = self.log_latency_p99 {
+            parts.push(format!("{} p99 {p99:.0} ms", if self.embedded { "log" } else { "Kafka" }));
         }
         if let Some(lag) = self.lag {
             parts.push(format!("lag {}", thousands(lag.max(0) as u64)));
@@ -50,6 +66,20 @@ impl Footer {
             parts.remove(parts.len() - 3.min(parts.len()));
         }
         parts.join(" · ")
+    }
+
+    /// What the proof has found, as one line; nothing before it has found anything.
+    pub fn proof_line(&self) -> Option<String> {
+        match self.proof {
+            ProofState { problems: problems @ 1.., .. } => Some(format!(
+                "✗ {} rows or dead letters differ from the recount: `clickstream verify` shows them",
+                thousands(problems)
+            )),
+            ProofState { proven_to: Some(to), rows, .. } => {
+                Some(format!("✓ proven up to {}, {} rows equal the recount", to.clock(), thousands(rows)))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -90,7 +120,8 @@ impl Live {
             }
             _ if window.site.site_id != self.site => {}
             Mode::Plain => {
-                print_line(&format!("{}{}\n", self.view.draw(&window, 100, false), footer.draw(100)));
+                let proof = footer.proof_line().map_or(String::new(), |line| format!("\n{line}"));
+                print_line(&format!("{}{}{proof}\n", self.view.draw(&window, 100, false), footer.draw(100)));
                 self.view.remember(&window);
             }
             Mode::Terminal(_) => {
@@ -109,7 +140,8 @@ impl Live {
             Mode::Json => {
                 let line = json!({ "type": "stats", "events_per_second": footer.events_per_second,
                     "result_latency_p50_ms": footer.result_latency.map(|l| l.0), "result_latency_p95_ms": footer.result_latency.map(|l| l.1),
-                    "kafka_latency_p99_ms": footer.kafka_latency_p99, "lag": footer.lag, "late": footer.late, "bad": footer.bad,
+                    "log_latency_p99_ms": footer.log_latency_p99, "lag": footer.lag, "late": footer.late, "bad": footer.bad,
+                    "proven_to": footer.proof.proven_to, "proven_rows": footer.proof.rows, "differences": footer.proof.problems,
                     "trouble": footer.trouble });
                 print_line(&line.to_string());
             }
@@ -132,6 +164,10 @@ impl Live {
             text.push_str(&style(format!("! {}", footer.trouble)).yellow().to_string());
             text.push('\n');
             text.push_str(&style(footer.draw(width)).dim().to_string());
+        }
+        if let Some(line) = footer.proof_line() {
+            let line = if footer.proof.problems > 0 { style(line).red() } else { style(line).green() };
+            text.push_str(&format!("\n{line}"));
         }
         text.push('\n');
         let lines: Vec<&str> = text.lines().take(height.saturating_sub(1)).collect();
@@ -158,17 +194,23 @@ mod tests {
         let footer = Footer {
             events_per_second: Some(998.6),
             result_latency: Some((210, 260)),
-            kafka_latency_p99: Some(7.3),
+            log_latency_p99: Some(7.3),
             lag: Some(12),
             late: 1_234,
             bad: 5,
-            trouble: String::new(),
+            ..Footer::default()
         };
         assert_eq!(
             footer.draw(120),
             "999 events/s · results after 210 ms (p95 260) · Kafka p99 7 ms · lag 12 · late 1 234 · bad 5"
         );
         assert!(footer.draw(60).chars().count() <= 60);
+        assert_eq!(footer.proof_line(), None);
+        let proof = ProofState { proven_to: Some(Timestamp(1_795_583_040_000)), rows: 48_210, problems: 0 };
+        let proven = Footer { proof, ..footer.clone() };
+        assert_eq!(proven.proof_line().unwrap(), "✓ proven up to 05:04:00, 48 210 rows equal the recount");
+        let refuted = Footer { proof: ProofState { problems: 2, ..proof }, ..footer };
+        assert!(refuted.proof_line().unwrap().starts_with("✗ 2 rows"));
         assert!(Footer::default().draw(80).contains("waiting for the first window"));
     }
 }

@@ -34,6 +34,11 @@ impl Steps {
         Self { mode, bars: Mutex::default() }
     }
 
+    /// Whether steps are JSON lines.
+    pub fn is_json(&self) -> bool {
+        matches!(self.mode, Mode::Json)
+    }
+
     /// Prints a line between the steps.
     pub fn line(&self, text: &str) {
         match &self.mode {

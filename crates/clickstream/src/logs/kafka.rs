@@ -52,16 +52,25 @@ impl Log for KafkaLog {
     fn bounds(&self, topic: &str) -> Result<Bounds> {
         let consumer = self.consumer()?;
         let unreachable = || {
-            format!("Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?", self.servers)
+            format!(
+                "Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?",
+                self.servers
+            )
         };
-        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).with_context(unreachable)?;
-        let mut partitions: Vec<i32> =
-            metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+        let metadata =
+            consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).with_context(unreachable)?;
+        let mut partitions: Vec<i32> = metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions())
+            .map(|partition| partition.id())
+            .collect();
         partitions.sort_unstable();
         if partitions.is_empty() {
             bail!("Kafka at {} has no topic {topic}: has `clickstream up` ever run with it?", self.servers);
         }
-        let bounds = partitions.into_iter().map(|partition| consumer.fetch_watermarks(topic, partition, PATIENCE));
+        let bounds =
+            partitions.into_iter().map(|partition| consumer.fetch_watermarks(topic, partition, PATIENCE));
         Ok(Bounds(bounds.collect::<Result<_, _>>().with_context(unreachable)?))
     }
 
@@ -77,13 +86,21 @@ impl Log for KafkaLog {
         for (partition, (_, end)) in bounds.0.iter().enumerate().filter(|(_, bound)| open(bound)) {
             let partition = partition as i32;
             let queue = consumer.split_partition_queue(topic, partition);
-            queues.push((queue.with_context(|| format!("no queue for partition {partition} of {topic}"))?, partition, *end));
+            queues.push((
+                queue.with_context(|| format!("no queue for partition {partition} of {topic}"))?,
+                partition,
+                *end,
+            ));
         }
         let mut heads = Vec::with_capacity(queues.len());
         for (queue, partition, end) in &queues {
-            heads.push(next(&consumer, queue, *end).with_context(|| format!("partition {partition} of {topic}"))?);
+            heads.push(
+                next(&consumer, queue, *end).with_context(|| format!("partition {partition} of {topic}"))?,
+            );
         }
-        while let Some(first) = (0..heads.len()).filter(|n| heads[*n].is_some()).min_by_key(|n| arrival(&heads[*n])) {
+        while let Some(first) =
+            (0..heads.len()).filter(|n| heads[*n].is_some()).min_by_key(|n| arrival(&heads[*n]))
+        {
             let (queue, partition, end) = &queues[first];
             if let Some(message) = heads[first].take() {
                 take(LogRecord {
@@ -94,8 +111,8 @@ impl Log for KafkaLog {
                     value: message.payload(),
                 })?;
                 if message.offset() + 1 < *end {
-                    heads[first] =
-                        next(&consumer, queue, *end).with_context(|| format!("partition {partition} of {topic}"))?;
+                    heads[first] = next(&consumer, queue, *end)
+                        .with_context(|| format!("partition {partition} of {topic}"))?;
                 }
             }
         }

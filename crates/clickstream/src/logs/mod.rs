@@ -3,9 +3,14 @@
 //! [`Log`] is what proofs need of either: the bounds of a topic, and its records. Records of the events topic come merged in
 //! the order of their arrival, so that whoever counts them never has one partition far ahead of the others.
 
+pub mod embedded;
 pub mod kafka;
 
-use clickstream_event::Timestamp;
+use clickstream_event::{Timestamp, topic};
+use clickstream_stack::layout::Layout;
+
+use crate::config::{Config, Engine};
+use crate::run_state::RunState;
 
 /// A record as it stands in a topic.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +41,17 @@ impl Bounds {
 /// Takes records one by one; an error ends the reading.
 pub type Take<'t> = &'t mut dyn FnMut(LogRecord<'_>) -> anyhow::Result<()>;
 
+/// A log whose last record is younger than this may be being written, in milliseconds.
+pub const LIVE_MS: i64 = 5_000;
+
 /// A log that can be read from the outside, also while others write.
 pub trait Log {
     /// Where it is, for people.
     fn place(&self) -> String;
+    /// Whether somebody may be writing to it, judged by its last record.
+    fn is_live(&self, last: Timestamp, now: Timestamp) -> bool {
+        now.0 - last.0 < LIVE_MS
+    }
     /// What a topic holds now.
     fn bounds(&self, topic: &str) -> anyhow::Result<Bounds>;
     /// Reads within bounds, partitions merged in the order of arrival.
@@ -48,7 +60,29 @@ pub trait Log {
     fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>>;
 }
 
-/// The log that the configuration means.
-pub fn open(config: &crate::config::Config) -> anyhow::Result<Box<dyn Log>> {
+/// The log that the configuration means: that of a Kafka that is named; else of the engine that runs, or ran last, in the
+/// data directory.
+pub fn open(config: &Config) -> anyhow::Result<Box<dyn Log + Send>> {
+    let layout = Layout::new(&config.stack.data_dir);
+    let embedded = match config.engine {
+        Engine::Embedded => true,
+        Engine::Flink => false,
+        Engine::Auto => config.stack.external_kafka.is_none() && is_embedded(&layout),
+    };
+    if embedded {
+        return Ok(Box::new(embedded::EmbeddedLog::new(&layout.embedded())));
+    }
     Ok(Box::new(kafka::KafkaLog::new(&config.kafka_address())))
+}
+
+fn is_embedded(layout: &Layout) -> bool {
+    match RunState::current(layout).engine.as_str() {
+        "embedded" => true,
+        "flink" => false,
+        // nothing runs: Kafka could not be read, files can
+        _ => {
+            embedded::EmbeddedLog::new(&layout.embedded()).bounds(topic::EVENTS).is_ok()
+                && !layout.kafka().exists()
+        }
+    }
 }

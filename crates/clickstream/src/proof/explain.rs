@@ -109,6 +109,9 @@ pub struct Question {
 /// For so long after the end of a window records that are left out of it are looked for, in milliseconds.
 const AFTERWARDS_MS: i64 = 60_000;
 
+/// An event so near to the window is listed among those left out, in milliseconds.
+const NEAR_MS: i64 = 100;
+
 /// Enough was read.
 #[derive(Debug, thiserror::Error)]
 #[error("enough was read")]
@@ -130,11 +133,19 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     let bounds = log.bounds(topic::EVENTS)?;
     // what counts in the window arrived after it began; copies and marks of before may matter for what does not
     let from = log.offsets_at(topic::EVENTS, Timestamp(window_start.0 - config.dedup_horizon_ms))?;
-    let part = Bounds(bounds.0.iter().zip(&from).map(|((low, high), from)| ((*from).max(*low), *high)).collect());
+    let part =
+        Bounds(bounds.0.iter().zip(&from).map(|((low, high), from)| ((*from).max(*low), *high)).collect());
     if let Some(partition) = bounds.0.iter().zip(&from).position(|((low, _), from)| *low > 0 && from <= low) {
         let mut first = None;
         let (low, _) = bounds.0[partition];
-        let head = Bounds(bounds.0.iter().enumerate().map(|(n, _)| if n == partition { (low, low + 1) } else { (0, 0) }).collect());
+        let head = Bounds(
+            bounds
+                .0
+                .iter()
+                .enumerate()
+                .map(|(n, _)| if n == partition { (low, low + 1) } else { (0, 0) })
+                .collect(),
+        );
         log.read(topic::EVENTS, &head, &mut |record| {
             first = Some(record.arrival);
             Ok(())
@@ -170,11 +181,17 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
             Err(rejection) => Verdict::Rejected(rejection.clone()),
         };
         match &decoded {
-            Ok(Record::Event(event, ts)) => explanation.event(record.partition, record.offset, event, *ts, &verdict),
-            Ok(Record::Heartbeat(_)) => {}
-            Err(rejection) => {
-                explanation.rejected(record.partition, record.offset, record.arrival, record.value, rejection.to_string())
+            Ok(Record::Event(event, ts)) => {
+                explanation.event(record.partition, record.offset, event, *ts, &verdict)
             }
+            Ok(Record::Heartbeat(_)) => {}
+            Err(rejection) => explanation.rejected(
+                record.partition,
+                record.offset,
+                record.arrival,
+                record.value,
+                rejection.to_string(),
+            ),
         }
         for window in engine.closed().filter(|window| window.end == window_end) {
             explanation.recount = explanation.row(window);
@@ -188,7 +205,10 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     explanation.ended = engine.watermark().is_some_and(|watermark| watermark.0 >= window_end.0 - 1);
     let order = |line: &Line| (line.event_time, line.partition, line.offset);
     explanation.counted.sort_by_key(order);
-    explanation.left_out.sort_by_key(order);
+    // what went wrong first, what merely belongs elsewhere last
+    explanation
+        .left_out
+        .sort_by_key(|line| (line.left_out.as_deref() == Some("in another window"), order(line)));
     explanation.found = explanation.written(log)?;
     Ok(explanation)
 }
@@ -201,14 +221,19 @@ impl Explanation {
         let inside = |at: Timestamp| at >= self.window_start && at < self.window_end;
         let left_out = match verdict {
             Verdict::Counted if inside(ts) => None,
-            Verdict::Counted if inside(event.timestamp) => {
-                Some(format!("counts at its arrival, {ts}, because its timestamp {} is later than that", event.timestamp))
+            Verdict::Counted if inside(event.timestamp) => Some(format!(
+                "counts at its arrival, {ts}, because its timestamp {} is later than that",
+                event.timestamp
+            )),
+            // all other events of the page would be a long list: only what is as near as disorder may bring it
+            Verdict::Counted
+                if (self.window_start.0 - NEAR_MS..self.window_end.0 + NEAR_MS).contains(&ts.0) =>
+            {
+                Some("in another window".to_owned())
             }
-            // an event of the slide before or after, for comparison, would be a long list: only what is near
-            Verdict::Counted if (self.window_start.0 - 1_000..self.window_end.0 + 1_000).contains(&ts.0) => {
-                Some("in another window: less than a second outside".to_owned())
+            Verdict::Duplicate if inside(ts) => {
+                Some("duplicate: an event with this id counts already".to_owned())
             }
-            Verdict::Duplicate if inside(ts) => Some("duplicate: an event with this id counts already".to_owned()),
             Verdict::Late(lateness) if inside(ts) => Some(format!("late: {lateness}")),
             _ => return,
         };
@@ -230,7 +255,14 @@ impl Explanation {
     }
 
     /// A record that is no event, but holds the text in question.
-    fn rejected(&mut self, partition: i32, offset: i64, arrival: Timestamp, value: Option<&[u8]>, why: String) {
+    fn rejected(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        arrival: Timestamp,
+        value: Option<&[u8]>,
+        why: String,
+    ) {
         let inside = arrival >= self.window_start && arrival < self.window_end;
         let about = match (self.subject.text(), value) {
             (Some(text), Some(value)) => String::from_utf8_lossy(value).contains(text),
@@ -270,7 +302,8 @@ impl Explanation {
         let topic = self.subject.topic();
         let bounds = log.bounds(topic)?;
         let from = log.offsets_at(topic, self.window_end)?;
-        let part = Bounds(bounds.0.iter().zip(from).map(|((low, high), from)| (from.max(*low), *high)).collect());
+        let part =
+            Bounds(bounds.0.iter().zip(from).map(|((low, high), from)| (from.max(*low), *high)).collect());
         let mut found = None;
         log.read(topic, &part, &mut |record| {
             let Some(row) = record.value.and_then(|value| Row::parse(topic, value)) else { return Ok(()) };

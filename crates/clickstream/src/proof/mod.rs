@@ -11,6 +11,7 @@
 //! - what **timing** decides: see [`timing`].
 
 pub mod explain;
+pub mod follow;
 pub mod prove;
 pub mod report;
 pub mod row;
@@ -24,7 +25,7 @@ use clickstream_event::{Record, Timestamp, decode, topic};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::logs::LogRecord;
-use report::{Balance, Difference, Report};
+use report::{Difference, Report};
 use row::{Row, RowKey};
 use timing::Timing;
 
@@ -170,7 +171,13 @@ impl Proof {
             self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
             self.newest_written = self.newest_written.max(Some(end));
         }
-        let found = Found { content: row.content(), place, deleted: false, misplaced: !row.has_key(record.key), in_shape };
+        let found = Found {
+            content: row.content(),
+            place,
+            deleted: false,
+            misplaced: !row.has_key(record.key),
+            in_shape,
+        };
         let key = row.key();
         if let Some(content) = self.proven.get(&key) {
             if *content == found.content && !found.misplaced {
@@ -216,9 +223,11 @@ impl Proof {
 
     /// Takes a record of the dead-letter topic.
     pub fn letter(&mut self, record: LogRecord<'_>) {
-        let Some(letter) = record.value.and_then(|value| serde_json::from_slice::<DeadLetter>(value).ok()) else {
+        let Some(letter) = record.value.and_then(|value| serde_json::from_slice::<DeadLetter>(value).ok())
+        else {
             self.report.unreadable += 1;
-            let place = Place { topic: topic::DEAD_LETTERS, partition: record.partition, offset: record.offset };
+            let place =
+                Place { topic: topic::DEAD_LETTERS, partition: record.partition, offset: record.offset };
             self.report.add(Difference::unreadable(place));
             return;
         };
@@ -335,10 +344,12 @@ impl Proof {
         self.report.to = Some(to.min(closed));
     }
 
-    /// Judges dead letters of records below these offsets, one per partition, that nothing more will be written for.
-    pub fn settle_letters(&mut self, below: &[i64], from: &[i64]) {
-        let is_below = |at: &(i32, i64)| below.get(at.0.max(0) as usize).is_some_and(|end| at.1 < *end);
-        let missing: Vec<(i32, i64)> = self.expected_letters.keys().filter(|at| is_below(at)).copied().collect();
+    /// Judges dead letters, by the place of their records: one is missing if its record stands below `settled`, and one is
+    /// unexpected if its record was read, that is stands in `read` (first offset, end), per partition.
+    pub fn settle_letters(&mut self, settled: &[i64], read: &[(i64, i64)]) {
+        let is_below = |at: &(i32, i64)| settled.get(at.0.max(0) as usize).is_some_and(|end| at.1 < *end);
+        let missing: Vec<(i32, i64)> =
+            self.expected_letters.keys().filter(|at| is_below(at)).copied().collect();
         for at in missing {
             if let Some(letter) = self.expected_letters.remove(&at) {
                 self.report.missing(topic::DEAD_LETTERS);
@@ -347,7 +358,8 @@ impl Proof {
         }
         let mut unexpected = 0;
         self.letters.retain(|at, _| {
-            let read = is_below(at) && from.get(at.0.max(0) as usize).is_some_and(|from| at.1 >= *from);
+            let read =
+                read.get(at.0.max(0) as usize).is_some_and(|(from, end)| (*from..*end).contains(&at.1));
             unexpected += u64::from(read);
             !read
         });
@@ -363,11 +375,6 @@ impl Proof {
         self.found.retain(|key, _| key.window_end >= before);
     }
 
-    /// Rows of the recount that wait for theirs.
-    pub fn pending(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// What was found out so far.
     pub fn report(&mut self) -> &Report {
         self.report.pending = self.waiting.len() as u64;
@@ -376,11 +383,6 @@ impl Proof {
             (self.report.timing_event_count, self.report.timing_events) = timing.events();
         }
         &self.report
-    }
-
-    /// The balance of the log so far.
-    pub fn balance(&self) -> &Balance {
-        &self.report.balance
     }
 }
 

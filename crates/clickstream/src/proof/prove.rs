@@ -10,8 +10,6 @@ use super::Proof;
 use super::report::Report;
 use crate::logs::{Bounds, Log};
 
-/// A log whose last record is younger than this is being written, in milliseconds.
-const LIVE_MS: i64 = 5_000;
 /// What the pipeline may still be writing for records of a log that is being written.
 const WRITING: Duration = Duration::from_millis(1_500);
 
@@ -22,12 +20,13 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
         bail!("{} holds no events yet: nothing to prove", log.place());
     }
     let last = ends(log, &events, |(low, high)| ((high - 1).max(low), high))?;
-    let live = last.is_some_and(|last| now().0 - last.0 < LIVE_MS);
+    let live = last.is_some_and(|last| log.is_live(last, now()));
     if live {
         std::thread::sleep(WRITING);
     }
     // where retention has cut the head of a partition, the log is whole from its first record on
-    let cut = Bounds(events.0.iter().map(|(low, high)| if *low > 0 { (*low, *high) } else { (0, 0) }).collect());
+    let cut =
+        Bounds(events.0.iter().map(|(low, high)| if *low > 0 { (*low, *high) } else { (0, 0) }).collect());
     let whole_from = ends(log, &cut, |(low, high)| (low, (low + 1).min(high)))?;
     let mut proof = Proof::new(config, events.0.len(), whole_from, true);
     for name in topic::RESULTS {
@@ -47,22 +46,27 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
         Ok(())
     })?;
     proof.settle(!live);
-    let mut settled: Vec<i64> = events.0.iter().map(|(_, high)| *high).collect();
-    if live {
-        let before = log.offsets_at(topic::EVENTS, Timestamp(now().0 - LIVE_MS))?;
-        settled.iter_mut().zip(before).for_each(|(end, before)| *end = before.min(*end));
-    }
+    // when a window was written, the letters of all records that arrived before its end were
+    let settled = match proof.report().to {
+        Some(to) => log.offsets_at(topic::EVENTS, to)?,
+        None => Vec::new(),
+    };
     // of a log whose head was cut, late records of the first moments cannot be told: their high mark is gone
     let from = match whole_from {
         Some(at) => log.offsets_at(topic::EVENTS, Timestamp(at.0 + config.max_disorder_ms))?,
         None => events.0.iter().map(|(low, _)| *low).collect(),
     };
-    proof.settle_letters(&settled, &from);
+    let read: Vec<(i64, i64)> = from.iter().zip(&events.0).map(|(from, (_, high))| (*from, *high)).collect();
+    proof.settle_letters(&settled, &read);
     Ok(proof.report().clone())
 }
 
 /// The latest arrival among the records of a part of each partition.
-fn ends(log: &dyn Log, bounds: &Bounds, part: impl Fn((i64, i64)) -> (i64, i64)) -> Result<Option<Timestamp>> {
+fn ends(
+    log: &dyn Log,
+    bounds: &Bounds,
+    part: impl Fn((i64, i64)) -> (i64, i64),
+) -> Result<Option<Timestamp>> {
     let part = Bounds(bounds.0.iter().map(|bound| part(*bound)).collect());
     let mut latest = None;
     log.read(topic::EVENTS, &part, &mut |record| {

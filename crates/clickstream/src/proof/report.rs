@@ -105,7 +105,10 @@ impl Difference {
     }
 
     pub(super) fn overwritten(before: Place, place: Place) -> Self {
-        Self { before_at: Some((before.partition, before.offset)), ..Self::at("overwrites a row that said something else", place) }
+        Self {
+            before_at: Some((before.partition, before.offset)),
+            ..Self::at("overwrites a row that said something else", place)
+        }
     }
 
     pub(super) fn missing(row: Row) -> Self {

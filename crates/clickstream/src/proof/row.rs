@@ -132,9 +132,15 @@ impl Row {
         let mut number = |n: u64| hash.update(&n.to_le_bytes());
         match self {
             Self::Page(PageMetrics { counts, .. }) | Self::Product(ProductMetrics { counts, .. }) => {
-                [counts.view_count, counts.click_count, counts.add_to_cart_count, counts.purchase_count, counts.unique_users]
-                    .into_iter()
-                    .for_each(&mut number);
+                [
+                    counts.view_count,
+                    counts.click_count,
+                    counts.add_to_cart_count,
+                    counts.purchase_count,
+                    counts.unique_users,
+                ]
+                .into_iter()
+                .for_each(&mut number);
                 ratio(counts.click_through_rate, counts.view_count).into_iter().for_each(number);
             }
             Self::Site(row) => {

@@ -168,6 +168,18 @@ const KINDS: &[&str] = &[
     "no row at all",
 ];
 
+/// Whether a dead letter must be there: that of a record of the last moments may still be on its way.
+fn settled<'c>(log: &mut MemoryLog, case: &'c Case) -> Option<impl Fn(&Value) -> bool + use<'c>> {
+    let rows = log.rows(topic::SITE_METRICS, |_| true);
+    let newest = rows.into_iter().map(|(_, row)| row["window_end"].as_str().unwrap().to_owned()).max()?;
+    let newest = Timestamp::parse(&newest)?;
+    Some(move |letter: &Value| {
+        let place = (letter["source_partition"].as_i64(), letter["source_offset"].as_i64());
+        let record = case.log.iter().find(|r| (Some(i64::from(r.partition)), Some(r.offset)) == place);
+        record.is_some_and(|record| record.arrival < newest.0)
+    })
+}
+
 /// Corrupts results in one way, at a place of choice; `None` where there is nothing to corrupt in that way.
 fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
     let mut log = MemoryLog::new(case, &case.log);
@@ -191,7 +203,8 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
         }
         "unique users off by one" => {
             let (n, mut row) = any(&mut log, topic, &|_| true)?;
-            row["unique_users"] = json!(row["unique_users"].as_i64().unwrap() + if pick % 2 == 0 { 1 } else { -1 });
+            row["unique_users"] =
+                json!(row["unique_users"].as_i64().unwrap() + if pick % 2 == 0 { 1 } else { -1 });
             log.replace(topic, n, &row);
         }
         "row missing" => {
@@ -201,8 +214,10 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
             if topic == topic::SITE_METRICS && log.records(topic).len() < 4 {
                 return None;
             }
-            let first = log.rows(topic, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).min();
-            let last = log.rows(topic, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).max();
+            let first =
+                log.rows(topic, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).min();
+            let last =
+                log.rows(topic, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).max();
             let end = Some(log.rows(topic, |_| true)[n].1["window_end"].to_string());
             if topic == topic::SITE_METRICS && (end == first || end == last) {
                 return None;
@@ -224,7 +239,9 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
         "swapped ranks" => {
             let (n, mut row) = any(&mut log, topic::TOP_PAGES, &|row| row["rank"] == 1)?;
             let (m, mut other) = any(&mut log, topic::TOP_PAGES, &|other| {
-                other["rank"] == 2 && other["window_end"] == row["window_end"] && other["site_id"] == row["site_id"]
+                other["rank"] == 2
+                    && other["window_end"] == row["window_end"]
+                    && other["site_id"] == row["site_id"]
             })?;
             for field in ["page_url", "view_count", "unique_users", "click_through_rate"] {
                 let kept = row[field].take();
@@ -244,7 +261,10 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
             log.replace(topic, n, &row);
         }
         "late event counted" => {
-            let letter = any(&mut log, topic::DEAD_LETTERS, &|letter| letter["reason"] == "late")?.1;
+            let settled = settled(&mut log, case)?;
+            let letter =
+                any(&mut log, topic::DEAD_LETTERS, &|letter| letter["reason"] == "late" && settled(letter))?
+                    .1;
             let place = (letter["source_partition"].as_i64()? as i32, letter["source_offset"].as_i64()?);
             let counted: Vec<Record> = case
                 .log
@@ -276,7 +296,8 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
                 .collect();
             let n = *copies.get(pick.checked_rem(copies.len())?)?;
             let text = String::from_utf8(counted[n].value.take()?).unwrap();
-            counted[n].value = Some(text.replacen("\"event_id\":\"e", "\"event_id\":\"copy-e", 1).into_bytes());
+            counted[n].value =
+                Some(text.replacen("\"event_id\":\"e", "\"event_id\":\"copy-e", 1).into_bytes());
             log = MemoryLog::new(case, &counted);
             // where the copy was late as well, nothing changes
             let before = MemoryLog::new(case, &case.log);
@@ -297,7 +318,9 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
             let (n, mut row) = any(&mut log, topic::PAGE_METRICS, &|_| true)?;
             let before = shifted(&row["window_end"], -slide);
             let (_, old) = any(&mut log, topic::PAGE_METRICS, &|old| {
-                old["window_end"] == before && old["page_url"] == row["page_url"] && old["site_id"] == row["site_id"]
+                old["window_end"] == before
+                    && old["page_url"] == row["page_url"]
+                    && old["site_id"] == row["site_id"]
             })?;
             let fields = [&counts[..], &["unique_users", "click_through_rate"]].concat();
             if fields.iter().all(|field| old[*field] == row[*field]) {
@@ -307,7 +330,8 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
             log.replace(topic::PAGE_METRICS, n, &row);
         }
         "dead letter missing" => {
-            let (n, _) = any(&mut log, topic::DEAD_LETTERS, &|_| true)?;
+            let settled = settled(&mut log, case)?;
+            let (n, _) = any(&mut log, topic::DEAD_LETTERS, &settled)?;
             log.remove(topic::DEAD_LETTERS, n);
         }
         "forged row" => {
@@ -316,7 +340,10 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
             log.append(topic::PAGE_METRICS, &row);
         }
         "forged dead letter" => {
-            let record = case.log.iter().find(|r| r.value.as_ref().is_some_and(|v| v.starts_with(b"{\"event_type\":\"heart")))?;
+            let record = case
+                .log
+                .iter()
+                .find(|r| r.value.as_ref().is_some_and(|v| v.starts_with(b"{\"event_type\":\"heart")))?;
             log.append(
                 topic::DEAD_LETTERS,
                 &json!({ "reason": "late", "source_partition": record.partition, "source_offset": record.offset, "raw": "" }),
@@ -346,7 +373,11 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
         "window start moved" => {
             let (n, mut row) = any(&mut log, topic::PAGE_METRICS, &|_| true)?;
             row["window_start"] = shifted(&row["window_start"], slide);
-            let first = log.rows(topic::SITE_METRICS, |_| true).into_iter().map(|(_, row)| row["window_end"].to_string()).min();
+            let first = log
+                .rows(topic::SITE_METRICS, |_| true)
+                .into_iter()
+                .map(|(_, row)| row["window_end"].to_string())
+                .min();
             if Some(row["window_end"].to_string()) == first {
                 return None;
             }

@@ -70,7 +70,14 @@ impl Timing {
     }
 
     /// Takes an event that is valid and on time, a copy or not.
-    pub fn event(&mut self, partition: i32, offset: i64, arrival: Timestamp, event: &Event<'_>, ts: Timestamp) {
+    pub fn event(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        arrival: Timestamp,
+        event: &Event<'_>,
+        ts: Timestamp,
+    ) {
         if arrival.0 - self.turned > self.horizon_ms + FORGOTTEN_MS {
             self.old = std::mem::take(&mut self.young);
             self.turned = arrival.0;
@@ -89,7 +96,9 @@ impl Timing {
         let reason = if (arrival.0 - first.arrival).abs() > self.horizon_ms {
             self.young.insert(id, copy);
             "a copy that came later than the dedup horizon"
-        } else if first.partition != partition && (first.content, first.event_time) != (copy.content, copy.event_time) {
+        } else if first.partition != partition
+            && (first.content, first.event_time) != (copy.content, copy.event_time)
+        {
             "copies in two partitions that differ"
         } else {
             return;
@@ -110,9 +119,7 @@ impl Timing {
 
     /// Whether such an event may count in the window of a site.
     pub fn touches(&self, site: &str, (start, end): (Timestamp, Timestamp)) -> bool {
-        self.touched
-            .get(site)
-            .is_some_and(|times| times.iter().any(|at| (start.0..end.0).contains(at)))
+        self.touched.get(site).is_some_and(|times| times.iter().any(|at| (start.0..end.0).contains(at)))
     }
 
     /// How many there are, and the first of them.

@@ -30,7 +30,12 @@ fn bad_input_is_explained() {
     refused(&["up", "--kafka-port", "8081"], &["must differ"]);
     refused(&["up", "--inject-late", "0.6", "--inject-future", "0.6"], &["exceed 1"]);
     refused(&["up", "--engine", "spark"], &["one of auto, flink, embedded"]);
-    refused(&["up", "--embedded"], &["not built yet"]);
+    refused(&["explain", "--window-end", "soon"], &["window-end is `soon`", "14:05:10"]);
+    refused(
+        &["explain", "--window-end", "12:00:00", "--metric", "fame"],
+        &["metric is `fame`", "unique_users"],
+    );
+    refused(&["verify", "--engine", "embedded"], &["could not check", "up --embedded"]);
     refused(&["up", "--config", "/does/not/exist.toml"], &["/does/not/exist.toml"]);
     refused(&["nonsense"], &["nonsense"]);
 }
@@ -85,7 +90,7 @@ fn without_java_the_install_command_is_shown() {
     std::fs::write(&old, "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n").unwrap();
     std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = binary()
-        .args(["up", "--data-dir"])
+        .args(["up", "--engine", "flink", "--data-dir"])
         .arg(dir.path())
         .env("PATH", dir.path())
         .env_remove("JAVA_HOME")

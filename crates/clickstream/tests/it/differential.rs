@@ -78,7 +78,10 @@ fn compare(feed: Feed) {
     world.up(&["--no-generate"]);
     println!("job runs after {:.1} s", began.elapsed().as_secs_f64());
     until("the last window is written", Duration::from_secs(120), || {
-        rows_of(&world, topic::SITE_METRICS).values().any(|row| row["window_end"] == last_end.as_str()).then_some(())
+        rows_of(&world, topic::SITE_METRICS)
+            .values()
+            .any(|row| row["window_end"] == last_end.as_str())
+            .then_some(())
     });
     println!("last window after {:.1} s", began.elapsed().as_secs_f64());
     let log = world.read(topic::EVENTS);
@@ -97,18 +100,32 @@ fn compare(feed: Feed) {
         if engine != flink {
             let value = log.iter().find(|record| (record.partition, record.offset) == *place);
             let brief = |letter: Option<&DeadLetter>| letter.map(|l| (l.reason.clone(), l.detail.clone()));
-            problems.push(format!("dead letter: engine {:?}, Flink {:?} for {value:?}", brief(engine), brief(flink)));
+            problems.push(format!(
+                "dead letter: engine {:?}, Flink {:?} for {value:?}",
+                brief(engine),
+                brief(flink)
+            ));
         }
     }
     if engine.revenue != flink.revenue {
         problems.push("revenue differs beyond what a double shows".into());
     }
-    assert!(problems.is_empty(), "{} problems, the first of them:\n{}", problems.len(), problems[..problems.len().min(40)].join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} problems, the first of them:\n{}",
+        problems.len(),
+        problems[..problems.len().min(40)].join("\n")
+    );
     feed.goldens.iter().for_each(|placed| check_by_hand(placed, &flink, feed.shape));
     let rows: usize = flink.rows.values().map(BTreeMap::len).sum();
     println!(
         "windows of {window} every {slide}: {} generated logs, {} cases worked out by hand, {} records, {rows} rows, {} dead letters; {:?} of {:?}",
-        feed.logs, feed.goldens.len(), feed.records.len(), flink.letters.len(), expected.balance, began.elapsed()
+        feed.logs,
+        feed.goldens.len(),
+        feed.records.len(),
+        flink.letters.len(),
+        expected.balance,
+        began.elapsed()
     );
     world.down();
 }
@@ -174,7 +191,8 @@ impl Outcome {
                 let letter: DeadLetter = serde_json::from_slice(&record.value.unwrap()).unwrap();
                 outcome.letters.insert((letter.source_partition, letter.source_offset), letter);
             }
-            let complete = topic::RESULTS.into_iter().all(|name| outcome.rows[name].len() >= expected.rows[name].len());
+            let complete =
+                topic::RESULTS.into_iter().all(|name| outcome.rows[name].len() >= expected.rows[name].len());
             if complete && outcome.letters.len() >= expected.letters.len() || Instant::now() > deadline {
                 return outcome;
             }
@@ -185,19 +203,33 @@ impl Outcome {
 
 fn name_of(letter: &DeadLetter) -> &'static str {
     let reasons = [
-        "not_json", "too_long", "missing_field", "wrong_type", "unknown_event_type", "bad_timestamp", "future_timestamp", "late",
+        "not_json",
+        "too_long",
+        "missing_field",
+        "wrong_type",
+        "unknown_event_type",
+        "bad_timestamp",
+        "future_timestamp",
+        "late",
     ];
     reasons.into_iter().find(|reason| *reason == letter.reason).unwrap()
 }
 
 fn differences(
-    name: &str, one: &BTreeMap<String, Value>, of_one: &str, other: &BTreeMap<String, Value>, of_other: &str, problems: &mut Vec<String>,
+    name: &str,
+    one: &BTreeMap<String, Value>,
+    of_one: &str,
+    other: &BTreeMap<String, Value>,
+    of_other: &str,
+    problems: &mut Vec<String>,
 ) {
     let keys: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
     for key in keys {
         match (one.get(key), other.get(key)) {
             (Some(a), Some(b)) if same(a, b) => {}
-            (a, b) => problems.push(format!("{name} {key}:\n  {of_one} {}\n  {of_other} {}", text(a), text(b))),
+            (a, b) => {
+                problems.push(format!("{name} {key}:\n  {of_one} {}\n  {of_other} {}", text(a), text(b)))
+            }
         }
     }
 }
@@ -210,7 +242,10 @@ fn text(row: Option<&Value>) -> String {
 fn check_by_hand(placed: &Placed, flink: &Outcome, shape: Shape) {
     let Placed { case, site, offsets } = placed;
     let of_site = |rows: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
-        rows.iter().filter(|(_, row)| row["site_id"] == site.as_str()).map(|(k, row)| (k.clone(), row.clone())).collect()
+        rows.iter()
+            .filter(|(_, row)| row["site_id"] == site.as_str())
+            .map(|(k, row)| (k.clone(), row.clone()))
+            .collect()
     };
     let rows: Rows = flink.rows.iter().map(|(name, rows)| (*name, of_site(rows))).collect();
     let mut letters = BTreeMap::new();
@@ -221,9 +256,14 @@ fn check_by_hand(placed: &Placed, flink: &Outcome, shape: Shape) {
         }
     }
     // each event that counts does so in every window that holds it
-    let counted: u64 = rows[topic::SITE_METRICS].values().map(|row| row["event_count"].as_u64().unwrap()).sum();
+    let counted: u64 =
+        rows[topic::SITE_METRICS].values().map(|row| row["event_count"].as_u64().unwrap()).sum();
     let counted = counted as usize / (shape.window_ms / shape.slide_ms) as usize;
-    let heartbeats = case.log.iter().filter(|r| String::from_utf8_lossy(r.value.as_deref().unwrap()).contains("heartbeat")).count();
+    let heartbeats = case
+        .log
+        .iter()
+        .filter(|r| String::from_utf8_lossy(r.value.as_deref().unwrap()).contains("heartbeat"))
+        .count();
     let duplicates = case.log.len() - heartbeats - counted - letters.len();
     case.check(&rows, &letters, [heartbeats, counted, duplicates, letters.len()]);
 }

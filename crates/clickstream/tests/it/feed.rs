@@ -77,7 +77,12 @@ impl Feed {
 
     /// The first moments of 1970 and a leap day, on time because nothing has come before.
     pub fn antiquity(&mut self) {
-        for text in ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.5Z", "1972-02-29T23:59:59.999Z", "2000-02-29T12:00:00.25Z"] {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00.5Z",
+            "1972-02-29T23:59:59.999Z",
+            "2000-02-29T12:00:00.25Z",
+        ] {
             let event = self.click().replace("TIME", text);
             self.put(0, event.into_bytes());
         }
@@ -149,12 +154,14 @@ impl Feed {
     pub fn goldens(&mut self) {
         let day = Timestamp::parse("2026-01-01T08:00:00.000Z").unwrap().0;
         let shape = (self.shape.window_ms, self.shape.slide_ms);
-        let fits = |case: &Case| (case.shape.window_ms, case.shape.slide_ms) == shape && !case.arrivals_matter;
+        let fits =
+            |case: &Case| (case.shape.window_ms, case.shape.slide_ms) == shape && !case.arrivals_matter;
         for case in golden::cases().into_iter().filter(fits) {
             self.part();
             let site = format!("golden{}", self.goldens.len());
             let case = case.moved(self.now + 60_000 - day, &site);
-            let offset = |p: usize| self.records.iter().filter(|(partition, _)| *partition == p as i32).count() as i64;
+            let offset =
+                |p: usize| self.records.iter().filter(|(partition, _)| *partition == p as i32).count() as i64;
             let offsets = (0..PARTITIONS).map(offset).collect();
             for record in &case.log {
                 self.put(record.partition as usize, record.value.clone());
@@ -167,12 +174,20 @@ impl Feed {
     /// Events around the present and the allowed future: their arrival decides. In one partition, the farthest last.
     pub fn present(&mut self) {
         let now = Timestamp::now().0;
-        for ahead in [-60_000, -3_000, -1, 0, 1, 100, 5_000, 9_990].into_iter().chain(9_999..10_040).chain([60_000]) {
+        for ahead in
+            [-60_000, -3_000, -1, 0, 1, 100, 5_000, 9_990].into_iter().chain(9_999..10_040).chain([60_000])
+        {
             let text = Timestamp(now + ahead).to_string();
-            let digits = if ahead % 2 == 0 { text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.') } else { &text[..23] };
+            let digits = if ahead % 2 == 0 {
+                text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.')
+            } else {
+                &text[..23]
+            };
             let event = self.click();
             self.put(0, event.replace("TIME", &format!("{digits}Z")).into_bytes());
-            if let Ok(Decoded::Event(mut event, _)) = decode(event.replace("TIME", &text).as_bytes(), Timestamp(now + ahead), Rules::default()) {
+            if let Ok(Decoded::Event(mut event, _)) =
+                decode(event.replace("TIME", &text).as_bytes(), Timestamp(now + ahead), Rules::default())
+            {
                 event.event_id = format!("canonical{ahead}").into();
                 let mut canonical = Vec::new();
                 event.encode(&mut canonical);

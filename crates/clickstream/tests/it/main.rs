@@ -4,6 +4,7 @@
 
 mod cli;
 mod differential;
+mod embedded;
 mod feed;
 mod harness;
 mod kafka;

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clickstream_event::topic;
-use clickstream_recount::Shape;
 use serde_json::json;
 
 use crate::harness::{SPOILT, World};
@@ -90,8 +89,10 @@ fn textbook_form_and_changed_window() {
     world.up(&["--no-generate", "--window", "6s", "--slide", "3s"]);
     world.generate(&["--rate", "200", "--duration", "10s"]);
     let expected = crate::harness::until("windows of the new shape", Duration::from_secs(60), || {
-        let shape = Shape { window_ms: 6_000, slide_ms: 3_000, partitions: 4 };
-        let expected = clickstream_recount::recount(world.read(topic::EVENTS), shape);
+        let expected = clickstream_recount::recount(
+            world.read(topic::EVENTS),
+            clickstream_recount::Shape { window_ms: 6_000, slide_ms: 3_000, partitions: 4 },
+        );
         (expected.watermark >= expected.last_end - 1).then_some(expected)
     });
     let is_new = |row: &serde_json::Value| {

@@ -81,6 +81,15 @@ pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
         problems.push(format!("unexpected dead letter of {place:?}: {}", letters[place]));
     }
     println!("{} dead letters; heartbeats, counted, duplicates, dead: {:?}", letters.len(), expected.balance);
+    // the product's own proof must say the same
+    let verified = crate::harness::binary()
+        .args(["verify", "--kafka", &world.kafka()])
+        .args(["--window", &format!("{window_ms}ms"), "--slide", &format!("{slide_ms}ms")])
+        .output()
+        .unwrap();
+    if !verified.status.success() {
+        problems.push(crate::harness::text(&verified));
+    }
     assert!(
         problems.is_empty(),
         "{} problems, the first of them:\n{}",

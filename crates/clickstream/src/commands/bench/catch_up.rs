@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clickstream_event::Timestamp;
 use clickstream_stack::Stack;
-use clickstream_traffic::{KeyStrategy, Producer, Traffic, TrafficConfig};
+use clickstream_traffic::{EventSink, KeyStrategy, Producer, Traffic, TrafficConfig};
 
 use crate::config::Config;
 use crate::console::steps::Steps;

@@ -3,8 +3,13 @@
 //! Every rate runs on a stack of its own: broker, cluster, job and sample traffic as `up` starts them, on free ports and
 //! in a new directory. First the window fills, then the figures are taken ([`steady`]). At the end a backlog is read as
 //! fast as the job can ([`catch_up`]).
+//!
+//! `bench engine` measures the embedded engine alone ([`engine`]), `bench embedded` the whole of `up --embedded`
+//! ([`embedded`]).
 
 mod catch_up;
+mod embedded;
+mod engine;
 mod machine;
 mod report;
 mod steady;
@@ -24,9 +29,21 @@ use crate::console::steps::Steps;
 
 use super::interrupted;
 
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    /// Kafka, Flink and the job.
+    Stack,
+    /// The embedded engine alone.
+    Engine,
+    /// `up --embedded`.
+    Embedded,
+}
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
+    what: What,
     rates: Vec<f64>,
     warmup: Duration,
     measure: Duration,
@@ -48,6 +65,11 @@ impl Options {
             .map(|rate| rate.trim().parse().ok().filter(|r| (10.0..=1e6).contains(r)))
             .collect();
         Ok(Self {
+            what: match text("what").as_str() {
+                "engine" => What::Engine,
+                "embedded" => What::Embedded,
+                _ => What::Stack,
+            },
             rates: rates.ok_or_else(|| {
                 wrong("rates", "numbers from 10 to 1000000 separated by commas, or none, are needed")
             })?,
@@ -63,6 +85,14 @@ impl Options {
 pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
     let steps = Arc::new(Steps::new(false));
     let all = async {
+        match options.what {
+            What::Stack => {}
+            What::Engine => {
+                let config = config.clone();
+                return tokio::task::spawn_blocking(move || engine::measure(&config)).await?;
+            }
+            What::Embedded => return embedded::measure(&config, &options, &steps).await,
+        }
         let mut report = report::Report::new(&config, &options);
         for rate in &options.rates {
             steps.line(&format!(

@@ -1,0 +1,217 @@
+//! `clickstream up --embedded`: the same product in this process.
+
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clickstream_event::{Timestamp, topic};
+use clickstream_stack::StackError;
+use clickstream_stack::layout::Layout;
+use clickstream_stack::lock::Lock;
+use clickstream_traffic::Generator;
+use console::style;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::console::live::{Footer, Live, ProofState};
+use crate::console::steps::Steps;
+use crate::console::window::thousands;
+use crate::embedded::pipeline::{Pipeline, Settings};
+use crate::logging;
+use crate::logs::embedded::EmbeddedLog;
+use crate::results::{Arrived, Assembler, Latencies, Row};
+use crate::run_state::RunState;
+
+use super::{facts, interrupted, proving};
+
+/// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
+pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
+    let steps = Steps::new(config.json);
+    if let Some(error) = &instead_of {
+        notice(&steps, error);
+    }
+    let layout = Layout::prepare(&config.stack.data_dir)?;
+    logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
+    let _lock = Lock::acquire(&layout)?;
+    let began = Instant::now();
+    let settings = Settings {
+        dir: layout.embedded(),
+        partitions: config.stack.topics.event_partitions as u32,
+        engine: config.engine_config(),
+        site: config.generator.sites.first().cloned().unwrap_or_default(),
+        retention: Duration::from_secs(u64::from(config.stack.retention_hours) * 3_600),
+    };
+    let (rows, arrivals) = mpsc::channel(4_096);
+    let pipeline = Pipeline::start(settings, rows)?;
+    welcome(&steps, &config, &layout, pipeline.figures().replayed, began.elapsed());
+    let outcome = serve(&config, &layout, &pipeline, arrivals).await;
+    let stopping = Instant::now();
+    let stopped = tokio::task::spawn_blocking(move || pipeline.stop()).await;
+    RunState::stopped(layout.root().to_owned()).write(&layout);
+    steps.line(&format!(
+        "{} stopped in {:.1} s; the next `up --embedded` goes on from here",
+        style("✓").green(),
+        stopping.elapsed().as_secs_f64()
+    ));
+    outcome?;
+    stopped??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What cannot be missed: this is not Kafka and Flink, and how to get there.
+fn notice(steps: &Steps, error: &StackError) {
+    let line = "━".repeat(72);
+    steps.line(&format!(
+        "{}\n{}\n{error}\n\nRunning on the embedded engine instead: the same events, topics and numbers, in this one\nprocess, without Kafka and Flink. `--engine flink` insists on them.\n{}",
+        style(&line).yellow(),
+        style("Kafka and Flink cannot run here").yellow().bold(),
+        style(&line).yellow()
+    ));
+    if steps.is_json() {
+        println!(
+            "{}",
+            serde_json::json!({ "type": "notice", "engine": "embedded", "message": error.to_string() })
+        );
+    }
+}
+
+fn welcome(steps: &Steps, config: &Config, layout: &Layout, replayed: u64, took: Duration) {
+    steps.line(&format!(
+        "{} the embedded engine runs{} ({:.1} s)",
+        style("✓").green(),
+        if replayed > 0 {
+            format!(", after reading {} records of its log again", thousands(replayed))
+        } else {
+            String::new()
+        },
+        took.as_secs_f64()
+    ));
+    let rows = [
+        ["Events and results".to_owned(), layout.embedded().display().to_string()],
+        ["Log of this process".to_owned(), layout.log_of("clickstream").display().to_string()],
+    ];
+    let traffic = if config.generate {
+        format!("{} events/s of sample traffic", config.generator.rate)
+    } else {
+        "no sample traffic".into()
+    };
+    let windows = config.stack.job.windows;
+    let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
+    steps.line(&format!(
+        "\n{}\n{traffic}; windows of {} every {}; the first table comes after at most one slide.\nThis is one process on one machine. The same queries run as Flink SQL on Kafka with `--engine flink`,\nand from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream verify · clickstream status · clickstream down\n",
+        facts(rows),
+        show(windows.size_ms()),
+        show(windows.slide_ms()),
+    ));
+}
+
+async fn serve(
+    config: &Config,
+    layout: &Layout,
+    pipeline: &Pipeline,
+    arrivals: mpsc::Receiver<Arrived>,
+) -> Result<()> {
+    let shutdown = CancellationToken::new();
+    let inlet = pipeline.inlet().clone();
+    let generator = config
+        .generate
+        .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
+    let proof = proving::start(config, Box::new(EmbeddedLog::new(&layout.embedded())), shutdown.clone());
+    let outcome = tokio::select! {
+        outcome = show(config, layout, pipeline, arrivals, &proof) => outcome,
+        () = interrupted() => Ok(()),
+        () = async { match config.duration { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => Ok(()),
+    };
+    shutdown.cancel();
+    if let Some(generator) = generator {
+        match tokio::time::timeout(Duration::from_secs(4), generator).await {
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the generator did not end well"),
+            Ok(Err(error)) => tracing::warn!(%error, "the generator broke"),
+            _ => {}
+        }
+    }
+    outcome
+}
+
+/// Shows windows as they come and figures every second, until the pipeline fails.
+async fn show(
+    config: &Config,
+    layout: &Layout,
+    pipeline: &Pipeline,
+    mut arrivals: mpsc::Receiver<Arrived>,
+    proof: &Mutex<ProofState>,
+) -> Result<()> {
+    let site = config.generator.sites.first().cloned().unwrap_or_default();
+    let mut live = Live::new(config.json, site);
+    let mut assembler = Assembler::default();
+    let mut latencies = Latencies::default();
+    let mut footer = Footer { embedded: true, ..Footer::default() };
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut acknowledged = 0;
+    let mut seconds = 0u64;
+    loop {
+        tokio::select! {
+            Some(arrived) = arrivals.recv() => {
+                let end = match &arrived.row {
+                    Row::Site(row) => Some(row.window_end),
+                    Row::Top(row) => Some(row.window_end),
+                    Row::Other(end) => Some(*end),
+                    Row::Dead(_) => None,
+                };
+                if let Some(end) = end {
+                    latencies.record(arrived.topic, end, arrived.at);
+                }
+                assembler.take(arrived);
+            }
+            _ = tick.tick() => {
+                for window in assembler.complete(Timestamp::now()) {
+                    live.window(window, &footer);
+                }
+            }
+            _ = second.tick() => {
+                let figures = pipeline.figures();
+                if let Some(why) = figures.failure {
+                    bail!("the pipeline ended: {why}");
+                }
+                for us in figures.fire_us {
+                    tracing::info!(us, "rows of a window written, counted from the acknowledgement of what closed it");
+                }
+                let inlet = pipeline.inlet();
+                let now = inlet.acknowledged();
+                footer.events_per_second = config.generate.then(|| (now - acknowledged) as f64);
+                acknowledged = now;
+                if seconds % 60 == 59 {
+                    latencies.age();
+                }
+                footer.result_latency = latencies.overall();
+                if seconds.is_multiple_of(10) {
+                    footer.log_latency_p99 = inlet.latency_p99();
+                }
+                seconds += 1;
+                (footer.late, footer.bad) = assembler.dead();
+                footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
+                footer.trouble = if config.generate { String::new() } else {
+                    format!("no sample traffic, and nothing else can write to {} here yet", topic::EVENTS)
+                };
+                live.footer(&footer);
+                write_state(layout, &footer);
+            }
+        }
+    }
+}
+
+fn write_state(layout: &Layout, footer: &Footer) {
+    RunState {
+        engine: "embedded".into(),
+        state: if footer.proof.problems == 0 { "running" } else { "degraded" }.into(),
+        components: vec![RunState::ourselves(layout.log_of("clickstream"))],
+        job: None,
+        data_dir: layout.root().to_owned(),
+    }
+    .write(layout);
+}

@@ -1,0 +1,18 @@
+//! The whole product in this process: a durable log in files, and the embedded engine.
+//!
+//! For an instant start, and where there is no Java. Topics have the names and forms they have in Kafka. It is no distributed
+//! engine and will not become one: whoever outgrows a machine runs the same pipeline as Flink SQL.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`inlet`] | takes events from the generator |
+//! | [`pipeline`] | one thread: log, count, write rows |
+//! | [`shards`] | counting on more than one core |
+//! | [`results`] | the topics the rows go to, and how far they have got |
+//! | [`restart`] | where the log is read again after a stop of any kind |
+
+pub mod inlet;
+pub mod pipeline;
+pub mod restart;
+pub mod results;
+pub mod shards;

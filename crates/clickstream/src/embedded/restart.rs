@@ -1,0 +1,73 @@
+//! Where the log is read again after a stop of any kind.
+//!
+//! There is no state to restore: results are a function of the log, and the log is there. Let `end` be the end of the last
+//! window that was written. The next window begins one slide after that one did; every event in it and in all later ones
+//! has event time at or after that, and as event time is never later than arrival, stands at or after the first record that
+//! arrived then. So a window's length of the log is read again, and goes on where the results end. What is late, and what is a copy,
+//! is decided as before; `clickstream_stack::job::resume` has the proof in full, for Flink's job.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clickstream_event::{Timestamp, Windows, topic};
+use clickstream_log::{Reader, bounds};
+
+use super::results::{PROGRESS, Progress};
+
+/// Rows of each topic that are read at a start.
+const CHECKED: u64 = 100_000;
+
+/// The newest progress in a results log; none if there is no such log yet.
+pub fn last_progress(dir: &Path) -> Result<Progress> {
+    if !dir.join(PROGRESS).is_dir() {
+        return Ok(Progress::default());
+    }
+    let range = bounds(dir, PROGRESS, 0)?;
+    if range.is_empty() {
+        return Ok(Progress::default());
+    }
+    let mut reader = Reader::open(dir, PROGRESS, 0, range.end - 1)?;
+    let progress = reader.next()?.and_then(|record| serde_json::from_slice(record.value?).ok());
+    Ok(progress.unwrap_or_default())
+}
+
+/// Reads the newest rows of every result topic, so that damage is found before more is written behind it.
+pub fn check(dir: &Path) -> Result<()> {
+    for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+        let range = bounds(dir, name, 0)?;
+        let mut reader = Reader::open(dir, name, 0, range.end.saturating_sub(CHECKED).max(range.start))?;
+        while reader.next()?.is_some() {}
+    }
+    Ok(())
+}
+
+/// Where each partition of the events is read from, and from when on windows are whole there (`None`: all are).
+pub fn start(
+    dir: &Path,
+    partitions: u32,
+    windows: Windows,
+    progress: &Progress,
+) -> Result<(Vec<u64>, Option<Timestamp>)> {
+    let from = progress.window_end.map(|end| windows.first_start_at(Timestamp(end.0 - windows.size_ms())));
+    let mut offsets = Vec::new();
+    let mut whole_from = None;
+    for partition in 0..partitions {
+        let range = bounds(dir, topic::EVENTS, partition)?;
+        let mut reader = Reader::open(dir, topic::EVENTS, partition, range.start)?;
+        if range.start > 0
+            && let Some(first) = reader.next()?
+        {
+            // retention has cut the head
+            whole_from = whole_from.max(Some(Timestamp(first.arrival_ms)));
+        }
+        let offset = match from {
+            Some(from) => reader.seek_arrival(from.0)?,
+            None => range.start,
+        };
+        if offset > range.start {
+            whole_from = whole_from.max(from);
+        }
+        offsets.push(offset);
+    }
+    Ok((offsets, whole_from))
+}
