@@ -3,7 +3,7 @@
 
 use clickstream_event::{Record as Decoded, Rules, Timestamp, decode};
 use clickstream_recount::golden::{self, Case};
-use clickstream_recount::{Shape, logs, odd};
+use clickstream_recount::{Shape, logs};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -127,7 +127,7 @@ impl Feed {
     pub fn odd(&mut self, count: usize) {
         self.part();
         for _ in 0..count {
-            let value = odd::any_record(self.next, self.now).new_tree(&mut self.runner).unwrap().current();
+            let value = logs::any_record(self.next, self.now).new_tree(&mut self.runner).unwrap().current();
             self.with_twins(1 % self.used, value);
             self.now += 37;
         }
