@@ -171,28 +171,25 @@ impl Feed {
         }
     }
 
-    /// Events around the present and the allowed future: their arrival decides. In one partition, the farthest last.
-    pub fn present(&mut self) {
+    /// Events around the present and the allowed future, each in canonical form and with no more digits than it needs. Their
+    /// arrival decides, so they are made to be written at once; gives the number of records before them.
+    pub fn present(&mut self) -> usize {
+        let before = self.records.len();
         let now = Timestamp::now().0;
-        for ahead in
-            [-60_000, -3_000, -1, 0, 1, 100, 5_000, 9_990].into_iter().chain(9_999..10_040).chain([60_000])
-        {
-            let text = Timestamp(now + ahead).to_string();
-            let digits = if ahead % 2 == 0 {
-                text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.')
-            } else {
-                &text[..23]
-            };
-            let event = self.click();
-            self.put(0, event.replace("TIME", &format!("{digits}Z")).into_bytes());
-            if let Ok(Decoded::Event(mut event, _)) =
-                decode(event.replace("TIME", &text).as_bytes(), Timestamp(now + ahead), Rules::default())
-            {
-                event.event_id = format!("canonical{ahead}").into();
+        let round = (now / 10 + 999) * 10;
+        let around_the_limit = (0..6).map(|n| round + n * 10).chain([now + 10_001, now + 10_003]);
+        for at in [now - 60_000, now - 1, now, now + 5_000].into_iter().chain(around_the_limit) {
+            let text = Timestamp(at).to_string();
+            let short = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+            let click = self.click().replace("TIME", &text);
+            if let Ok(Decoded::Event(event, _)) = decode(click.as_bytes(), Timestamp(at), Rules::default()) {
                 let mut canonical = Vec::new();
                 event.encode(&mut canonical);
                 self.put(0, canonical);
             }
+            let click = self.click().replace("TIME", &format!("{short}Z"));
+            self.put(0, click.into_bytes());
         }
+        before
     }
 }

@@ -53,9 +53,9 @@ pub struct World {
     flink_port: u16,
     gateway_port: u16,
     up: Option<Child>,
-    options: Vec<String>,
+    pub options: Vec<String>,
     /// Kafka, where it is not `up` that runs it.
-    beside: Option<Supervisor>,
+    pub beside: Option<Supervisor>,
 }
 
 /// Runtimes are fetched once for all tests of a run; each data directory gets links to them.
@@ -83,12 +83,6 @@ impl World {
 
     pub fn kafka(&self) -> String {
         format!("127.0.0.1:{}", self.kafka_port)
-    }
-
-    /// Starts a Kafka that `up` will use instead of its own.
-    pub fn start_kafka(&mut self, partitions: i32) {
-        self.beside = Some(crate::kafka::start(self.dir.path(), self.kafka_port, partitions));
-        self.options.extend(["--kafka".to_owned(), self.kafka()]);
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -176,9 +170,7 @@ impl World {
         let status = self.up.take().unwrap().wait().unwrap();
         assert!(status.success(), "`up` ended with {status}:\n{}", self.output());
         assert!(pids.len() >= if self.beside.is_some() { 4 } else { 5 }, "{pids:?}");
-        if let Some(mut kafka) = self.beside.take() {
-            kafka.stop(Duration::from_secs(4));
-        }
+        drop(self.beside.take());
         for pid in pids {
             assert!(!is_alive(pid), "process {pid} outlived `up`");
         }
@@ -216,6 +208,7 @@ impl Drop for World {
             signal(up.id() as i32, libc::SIGTERM);
             let _ = up.wait();
         }
+        drop(self.beside.take());
     }
 }
 

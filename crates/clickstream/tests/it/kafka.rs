@@ -14,8 +14,17 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-/// Starts a broker in a data directory and creates the topics.
-pub fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervisor {
+use crate::harness::World;
+
+impl World {
+    /// Starts a Kafka with all topics, which `up` will use instead of one of its own.
+    pub fn start_kafka(&mut self, partitions: i32) {
+        self.beside = Some(start(self.data_dir(), self.kafka_port, partitions));
+        self.options.extend(["--kafka".to_owned(), self.kafka()]);
+    }
+}
+
+fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervisor {
     let layout = Layout::prepare(data_dir).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let dir = layout.runtime().join("kafka");
@@ -34,22 +43,30 @@ pub fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervis
 }
 
 /// Writes records into partitions of the events topic, in this order.
-pub fn write<'r>(kafka: &str, records: impl IntoIterator<Item = (i32, Option<&'r [u8]>)>) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
-        .set("enable.idempotence", "true")
-        .set("compression.type", "lz4")
-        .create()
-        .unwrap();
-    for (partition, value) in records {
-        let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic::EVENTS).partition(partition);
-        record.payload = value;
-        while let Err((error, back)) = producer.send(record) {
-            assert!(matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)), "{error}");
-            producer.poll(Duration::from_millis(10));
-            record = back;
-        }
-        producer.poll(Duration::ZERO);
+pub struct Writer(BaseProducer);
+
+impl Writer {
+    pub fn new(kafka: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", kafka).set("enable.idempotence", "true");
+        Self(config.set("compression.type", "lz4").create().unwrap())
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
+
+    /// Writes records and waits until they stand in the log.
+    pub fn write(&self, records: &[(i32, Option<Vec<u8>>)]) {
+        for (partition, value) in records {
+            let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic::EVENTS).partition(*partition);
+            record.payload = value.as_deref();
+            while let Err((error, back)) = self.0.send(record) {
+                assert!(
+                    matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
+                    "{error}"
+                );
+                self.0.poll(Duration::from_millis(10));
+                record = back;
+            }
+            self.0.poll(Duration::ZERO);
+        }
+        self.0.flush(Duration::from_secs(60)).unwrap();
+    }
 }
