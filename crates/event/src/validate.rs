@@ -12,7 +12,7 @@
 //! A **heartbeat** (`event_type` = `heartbeat`) needs `site_id` and `timestamp` only.
 //!
 //! Where one of the two readers of a record, Flink and this module, cannot be strict without slowing down the canonical form,
-//! both are lenient in the same way ([ADR 3](../../../docs/adr/0003-one-rule-for-valid-events.md)):
+//! both are lenient in the same way ([ADR 4](../../../docs/adr/0004-one-rule-for-valid-events.md)):
 //! - a number or boolean where a text is expected is read as its text, digit for digit (`42` as `"42"`, `1.50` as `"1.50"`,
 //!   `1e3` as `"1E+3"`: see [`crate::json::number_text`]);
 //! - an object, an array or `null` counts as missing, and an empty `product_id` is none;

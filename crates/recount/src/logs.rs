@@ -1,6 +1,6 @@
 //! Generated logs and records: disorder, silence, copies, several sites, empty partitions, equal timestamps, hostile records.
 
-use clickstream_event::Timestamp;
+use clickstream_event::{Record as Decoded, Rules, Timestamp, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -106,7 +106,7 @@ impl Writer {
             Step::Event { behind, kind, site, page, user, session, product, cents } => {
                 let kind = ["page_view", "click", "add_to_cart", "purchase"][kind];
                 let mut event = json!({ "event_id": format!("e{n}"), "site_id": (["a", "b"][usize::from(site)]), "event_type": kind,
-                    "user_id": format!("u{user}"), "session_id": format!("s{session}"), "page_url": format!("/p{page}"),
+                    "user_id": format!("u{user}"), "session_id": format!("s{session}"), "page_url": (["/p0", "/p1", "/ｚ", "/😀"][usize::from(page)]),
                     "timestamp": time(self.now - behind) });
                 if product > 0 {
                     event["product_id"] = json!(format!("sku{product}"));
@@ -114,7 +114,10 @@ impl Writer {
                 if kind == "purchase" && cents > 0 {
                     event["value"] = json!(cents as f64 / 100.0);
                 }
-                let value = event.to_string().into_bytes();
+                let mut value = event.to_string().into_bytes();
+                if n.is_multiple_of(2) {
+                    value = canonical(&value);
+                }
                 self.events.push(value.clone());
                 value
             }
@@ -122,6 +125,16 @@ impl Writer {
         let offset = self.log.iter().filter(|record| record.partition == partition).count() as i64;
         self.log.push(Record { partition, offset, arrival: self.now, key: None, value: Some(value) });
     }
+}
+
+/// The canonical form of an event.
+fn canonical(value: &[u8]) -> Vec<u8> {
+    let mut canonical = Vec::new();
+    match decode(value, Timestamp(i64::MAX / 2), Rules::default()) {
+        Ok(Decoded::Event(event, _)) => event.encode(&mut canonical),
+        _ => panic!("{} is no event", value.escape_ascii()),
+    }
+    canonical
 }
 
 /// Texts, numbers and everything else that may stand for a member.

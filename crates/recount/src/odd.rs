@@ -17,11 +17,13 @@ pub enum Odd {
     Page(&'static [u8]),
     /// So many bytes that are no UTF-8.
     Bytes(usize),
+    /// A click filled up to so many bytes with one character.
+    Long(usize, char),
     /// A heartbeat with a further member.
     Heartbeat(&'static str),
 }
 
-use Odd::{Amount, Bytes, Click, Heartbeat, More, Page, Tail};
+use Odd::{Amount, Bytes, Click, Heartbeat, Long, More, Page, Tail};
 
 const fn nested(levels: usize) -> Odd {
     More("\"more\":", ("[", levels), "", ("]", levels), "")
@@ -130,6 +132,15 @@ pub const FORMS: &[Odd] = &[
     Page(b"/a'b[c]^&-"),
     Bytes(30_000),
     Bytes(70_000),
+    // around the longest value, and around the length from which its bytes are counted
+    Long(16_384, 'x'),
+    Long(16_385, 'x'),
+    Long(65_536, 'x'),
+    Long(65_537, 'x'),
+    Long(65_536, 'é'),
+    Long(65_537, 'é'),
+    Long(65_536, '😀'),
+    Long(65_537, '😀'),
     // heartbeats
     Heartbeat(r#""value":"a\nb""#),
     Heartbeat(r#""product_id":"\u0001""#),
@@ -166,6 +177,13 @@ pub fn record(form: Odd, n: usize, now: i64) -> Vec<u8> {
             return [before.as_bytes(), bytes, after.as_bytes()].concat();
         }
         Bytes(length) => return vec![0xff; length],
+        Long(length, filler) => {
+            let plain = joined(&click, "");
+            let room = length - plain.len() - ",\"referrer\":\"\"".len();
+            let (times, rest) = (room / filler.len_utf8(), room % filler.len_utf8());
+            let text = String::from(filler).repeat(times) + &"x".repeat(rest);
+            return format!("{},\"referrer\":\"{text}\"}}", &plain[..plain.len() - 1]).into_bytes();
+        }
         Heartbeat(more) => {
             return format!(r#"{{"event_type":"heartbeat","site_id":"a","timestamp":"{text}",{more}}}"#)
                 .into_bytes();

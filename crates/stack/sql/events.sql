@@ -14,7 +14,7 @@
 --
 -- The rule is the decoder's (crates/event/src/validate.rs) word for word, leniencies included. They come from JSON_VALUE, in
 -- which nothing can be forbidden: numbers and booleans are read as text, digit for digit, half a surrogate pair as '?',
--- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0003-one-rule-for-valid-events.md
+-- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0004-one-rule-for-valid-events.md
 -- tells why; the differential test compares the two, record by record.
 --
 -- (CASE evaluates the branch it takes; COALESCE would evaluate both. REGEXP and REGEXP_SUBSTR keep a compiled pattern,

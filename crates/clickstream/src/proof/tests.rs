@@ -204,7 +204,7 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
         "unique users off by one" => {
             let (n, mut row) = any(&mut log, topic, &|_| true)?;
             row["unique_users"] =
-                json!(row["unique_users"].as_i64().unwrap() + if pick % 2 == 0 { 1 } else { -1 });
+                json!(row["unique_users"].as_i64().unwrap() + if pick.is_multiple_of(2) { 1 } else { -1 });
             log.replace(topic, n, &row);
         }
         "row missing" => {
@@ -307,7 +307,7 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
         }
         "wrong dead letter" => {
             let (n, mut letter) = any(&mut log, topic::DEAD_LETTERS, &|_| true)?;
-            if pick % 2 == 0 {
+            if pick.is_multiple_of(2) {
                 letter["reason"] = json!("because");
             } else {
                 letter["raw"] = json!("something else");

@@ -107,7 +107,7 @@ fn sum(kinds: Kinds) -> u64 {
 }
 
 /// Groups rows by site, in the order of the sites' names.
-fn by_site<'r, T>(rows: &'r [T], site: fn(&T) -> &str) -> BTreeMap<&'r str, Vec<&'r T>> {
+fn by_site<T>(rows: &[T], site: fn(&T) -> &str) -> BTreeMap<&str, Vec<&T>> {
     let mut groups: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
     for row in rows {
         groups.entry(site(row)).or_default().push(row);

@@ -210,10 +210,13 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64, 
     }
 }
 
+/// Events as JSON, one after the other, with the end of each and its arrival.
+type Encoded = (Vec<u8>, Vec<(usize, Timestamp)>);
+
 /// Events per second of wall time, from JSON bytes, with so many threads.
 fn cores_run(config: EngineConfig, shape: Shape, events: usize, decoders: usize, shards: usize) -> f64 {
     let mut load = Workload::new(shape, Timestamp(1_795_583_040_000), 1);
-    let chunks: Vec<(Vec<u8>, Vec<(usize, Timestamp)>)> = (0..events / CHUNK)
+    let chunks: Vec<Encoded> = (0..events / CHUNK)
         .map(|_| {
             let (mut bytes, mut ends) = (Vec::new(), Vec::new());
             for record in load.chunk(CHUNK) {
@@ -232,7 +235,7 @@ fn cores_run(config: EngineConfig, shape: Shape, events: usize, decoders: usize,
     };
     let mut engine = Engine::with_shards(config, 1, counting);
     let preparer = engine.preparer();
-    let prepare = |(bytes, ends): &'_ (Vec<u8>, Vec<(usize, Timestamp)>)| -> Vec<Prepared<'static>> {
+    let prepare = |(bytes, ends): &Encoded| -> Vec<Prepared<'static>> {
         let mut from = 0;
         ends.iter()
             .filter_map(|(end, ts)| {
