@@ -7,7 +7,7 @@ use clickstream_event::Timestamp;
 pub enum Odd {
     /// A click whose named member is this JSON. In it TIME is the second, without fraction and Z.
     Click(&'static str, &'static str),
-    /// A purchase with this `value`.
+    /// A purchase with this `value`, on a site of its own.
     Amount(&'static str),
     /// A click with a further member: some text, repeated, some text, repeated, some text.
     More(&'static str, (&'static str, usize), &'static str, (&'static str, usize), &'static str),
@@ -162,6 +162,8 @@ pub fn record(form: Odd, n: usize, now: i64) -> Vec<u8> {
     match form {
         Click(name, json) => put(&mut click, name, json),
         Amount(json) => {
+            // on a site of its own, so that a sum shows it alone and digit for digit
+            put(&mut click, "site_id", &format!("\"m{n}\""));
             put(&mut click, "event_type", "\"purchase\"");
             put(&mut click, "value", json);
         }

@@ -78,6 +78,13 @@ fn classify<'r>(record: &'r Record) -> Result<Decoded<'r>, Reason> {
     decoded.map_err(|rejection| rejection.reason)
 }
 
+/// The double next to so many ten-thousandths.
+fn in_units(amount: i128) -> f64 {
+    let sign = if amount < 0 { "-" } else { "" };
+    let amount = amount.unsigned_abs();
+    format!("{sign}{}.{:04}", amount / 10_000, amount % 10_000).parse().unwrap()
+}
+
 /// Whether a record may hold what serde_json's own values cannot: half a surrogate pair, a number beyond a double, more than
 /// 128 levels.
 fn is_beyond_serde(text: &str) -> bool {
@@ -207,7 +214,7 @@ pub fn recount(mut log: Vec<Record>, shape: Shape) -> Expected {
             &[
                 counts(&events),
                 json!({ "event_count": events.len(), "active_sessions": sessions.len(),
-            "conversion_rate": buyers.len() as f64 / users.len() as f64, "revenue": revenue as f64 / 10_000.0 }),
+            "conversion_rate": buyers.len() as f64 / users.len() as f64, "revenue": in_units(revenue) }),
             ],
         );
         put(topic::SITE_METRICS, format!("{site} {end}"), site_row);
