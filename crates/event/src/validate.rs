@@ -11,14 +11,14 @@
 //!
 //! A **heartbeat** (`event_type` = `heartbeat`) needs `site_id` and `timestamp` only.
 //!
-//! Where one of the two readers of a record, Flink and this module, cannot be strict without slowing down the canonical form,
-//! both are lenient in the same way ([ADR 4](../../../docs/adr/0004-one-rule-for-valid-events.md)):
+//! Flink's SQL sees of a record in any but the canonical form what `JSON_VALUE` gives. Where that is lenient, this module is as
+//! lenient (`docs/adr/0004-one-rule-for-valid-events.md` tells why):
 //! - a number or boolean where a text is expected is read as its text, digit for digit (`42` as `"42"`, `1.50` as `"1.50"`,
 //!   `1e3` as `"1E+3"`: see [`crate::json::number_text`]);
 //! - an object, an array or `null` counts as missing, and an empty `product_id` is none;
 //! - half a surrogate pair (`"\ud800"`) is read as `?`;
 //! - `value` may be a text that holds a number as [`number_text`](crate::json::number_text) writes it;
-//! - everything else in the object is free, any other control character, unassigned or odd, in a text as well.
+//! - everything else in the object is free, and every character from U+0020 on may stand in any text.
 //!
 //! The first broken line names the [`Reason`], in the order of [`decode`]; `sql/dead_letters.sql` asks the same
 //! questions in the same order.

@@ -7,7 +7,8 @@
 //! job runs: rows that are held back cannot be seen from here, but that they come, and are the right ones, can.
 //! (The recount and the engine are compared over logs with partitions that stay empty in `crates/engine`.)
 //!
-//! The large run: `cargo test -p clickstream --test it -- --ignored --nocapture differential`, some minutes.
+//! The large run: `cargo test -p clickstream --test it -- --ignored --nocapture differential`, about five minutes; with another number in
+//! the environment variable `SEED`, over other logs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -47,9 +48,10 @@ fn flink_equals_engine_and_recount() {
 #[test]
 #[ignore = "takes minutes"]
 fn differential_at_large() {
+    let seed = std::env::var("SEED").map_or(100, |seed| seed.parse().unwrap());
     for (n, (window_s, slide_s)) in [(4, 2), (2, 2), (5, 1), (9, 3), (60, 10)].into_iter().enumerate() {
         let shape = Shape { window_ms: window_s * 1_000, slide_ms: slide_s * 1_000, partitions: 4 - n % 2 };
-        let mut feed = Feed::new(shape, 23 * HOUR, 100 + n as u8);
+        let mut feed = Feed::new(shape, 23 * HOUR, seed + n as u64);
         feed.antiquity();
         feed.hostile_forms();
         feed.goldens();

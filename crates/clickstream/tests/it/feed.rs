@@ -37,9 +37,9 @@ pub struct Placed {
 
 impl Feed {
     /// An empty log that begins `span_ms` ago; the same `seed` makes the same records.
-    pub fn new(shape: Shape, span_ms: i64, seed: u8) -> Self {
+    pub fn new(shape: Shape, span_ms: i64, seed: u64) -> Self {
         let arrival = Timestamp::now().0;
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed.to_le_bytes(); 4].concat());
         let used = shape.partitions;
         Self {
             shape: Shape { partitions: PARTITIONS, ..shape },
