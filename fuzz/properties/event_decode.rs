@@ -12,7 +12,7 @@ pub fn check(bytes: &[u8]) {
     let mut canonical = Vec::new();
     event.encode(&mut canonical);
     if canonical.len() > MAX_BYTES {
-        // the canonical form of `1e13` or of a time without fraction is longer than what was sent
+        // the canonical form of `1e12` or of a time without fraction is longer than what was sent
         return;
     }
     let again = decode(&canonical, ARRIVAL, Rules::default());

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`timestamp`] | milliseconds since the epoch, read and written as RFC 3339 |
 //! | [`event`] | [`Event`] and its JSON form |
+//! | [`json`] | JSON as Flink's reader takes it: texts of numbers, limits |
 //! | [`validate`] | the rule for what counts as an event, with typed reasons |
 //! | [`rows`] | rows of the result topics and their keys |
 //! | [`window`] | sliding windows: slices, window bounds |
@@ -15,6 +16,7 @@
 
 mod canonical;
 pub mod event;
+pub mod json;
 pub mod rows;
 pub mod timestamp;
 pub mod topic;

@@ -1,17 +1,24 @@
 //! What counts as an event: one rule for the pipeline, the collector, the embedded engine and every proof.
 //!
 //! A record is a **valid event** when its value
-//! 1. is at most 65,536 bytes of UTF-8,
-//! 2. is exactly one JSON object (of a repeated key the last one counts),
+//! 1. is UTF-8, and at most 65,536 bytes of it,
+//! 2. is exactly one JSON object (of a repeated key the last one counts), within the [limits](crate::json) of Flink's reader,
 //! 3. has `event_type`, one of `page_view`, `click`, `add_to_cart`, `purchase`,
 //! 4. has non-empty `event_id`, `site_id`, `user_id`, `session_id`, `page_url` and `timestamp`,
 //! 5. holds no control character (below U+0020) in these fields, in `product_id` or in `value`,
-//! 6. has no `value`, or one that is a number below 10^14 in amount, counted to four digits of fraction,
+//! 6. has no `value`, or one that is a number below 10^13 in amount, counted to four digits of fraction (half up),
 //! 7. has a `timestamp` of the form [`Timestamp::parse`] reads, at most `max_future` ahead of the record's arrival.
 //!
-//! A number or boolean where a text is expected is read as its text (`42` as `"42"`), as Flink's `JSON_VALUE` does; an
-//! object, an array or `null` counts as missing. An empty `product_id` is none. Everything else in the object is free.
 //! A **heartbeat** (`event_type` = `heartbeat`) needs `site_id` and `timestamp` only.
+//!
+//! Flink's SQL sees of a record in any but the canonical form what `JSON_VALUE` gives. Where that is lenient, this module is as
+//! lenient (`docs/adr/0004-one-rule-for-valid-events.md` tells why):
+//! - a number or boolean where a text is expected is read as its text, digit for digit (`42` as `"42"`, `1.50` as `"1.50"`,
+//!   `1e3` as `"1E+3"`: see [`crate::json::number_text`]);
+//! - an object, an array or `null` counts as missing, and an empty `product_id` is none;
+//! - half a surrogate pair (`"\ud800"`) is read as `?`;
+//! - `value` may be a text that holds a number as [`number_text`](crate::json::number_text) writes it;
+//! - everything else in the object is free, and every character from U+0020 on may stand in any text.
 //!
 //! The first broken line names the [`Reason`], in the order of [`decode`]; `sql/dead_letters.sql` asks the same
 //! questions in the same order.
@@ -19,12 +26,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use rust_decimal::{Decimal, RoundingStrategy};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use rust_decimal::Decimal;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::canonical;
 use crate::event::{Event, EventType, HEARTBEAT};
+use crate::json;
 use crate::timestamp::Timestamp;
 
 /// The longest value of an event record, in bytes.
@@ -70,7 +78,7 @@ impl Record<'_> {
 pub enum Reason {
     /// Not UTF-8, not JSON, or not one object.
     NotJson,
-    /// Longer than [`MAX_BYTES`].
+    /// UTF-8, but longer than [`MAX_BYTES`].
     TooLong,
     /// A required field is absent, null, empty, an object or an array.
     MissingField,
@@ -123,12 +131,13 @@ fn reject<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Rejection> 
 
 /// Reads one record of the events topic. `arrival` is the time Kafka stamped on it.
 pub fn decode(raw: &[u8], arrival: Timestamp, rules: Rules) -> Result<Record<'_>, Rejection> {
-    if raw.len() > MAX_BYTES {
-        return reject(Reason::TooLong, format!("the value is longer than {MAX_BYTES} bytes"));
-    }
+    // in this order: Flink counts the bytes of what it could read as text
     let Ok(text) = std::str::from_utf8(raw) else {
         return reject(Reason::NotJson, "the value is not UTF-8");
     };
+    if raw.len() > MAX_BYTES {
+        return reject(Reason::TooLong, format!("the value is longer than {MAX_BYTES} bytes"));
+    }
     if let Some(event) = canonical::read(text)
         && event.timestamp.0 <= arrival.0 + rules.max_future_ms
     {
@@ -242,7 +251,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             element: None,
             currency: None,
         };
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            let value = map.next_value::<&'de RawValue>()?.get();
+            let key = json::text_of(key.get());
+            if !json::is_within_limits(&key, value) {
+                return Err(A::Error::custom("beyond the limits of Flink's reader"));
+            }
             let index = match key.as_ref() {
                 "event_id" => 0,
                 "site_id" => 1,
@@ -259,74 +273,54 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                         "user_agent" => &mut fields.user_agent,
                         "element" => &mut fields.element,
                         "currency" => &mut fields.currency,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
+                        _ => continue,
                     };
-                    *slot = Some(scalar_text(map.next_value::<&'de RawValue>()?.get()));
+                    *slot = Some(json::text_of(value));
                     continue;
                 }
             };
-            fields.all[index] = scalar_text(map.next_value::<&'de RawValue>()?.get());
+            fields.all[index] = json::text_of(value);
         }
         Ok(fields)
     }
 }
 
-/// A JSON scalar as text, as `JSON_VALUE` gives it: empty for null, objects and arrays.
-fn scalar_text(json: &str) -> Cow<'_, str> {
-    match json.as_bytes().first() {
-        Some(b'"') if !json.contains('\\') => Cow::Borrowed(&json[1..json.len() - 1]),
-        // a text whose escapes are no Unicode (a lone surrogate) holds nothing that could be counted: control character
-        Some(b'"') => Cow::Owned(serde_json::from_str(json).unwrap_or_else(|_| "\u{0}".to_owned())),
-        Some(b'{' | b'[' | b'n') | None => Cow::Borrowed(""),
-        Some(b't' | b'f') => Cow::Borrowed(json),
-        Some(_) if json.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
-            Cow::Borrowed(if json == "-0" { "0" } else { json })
-        }
-        Some(_) => Cow::Owned(json.parse().map_or_else(|_| json.to_owned(), java_double)),
-    }
-}
-
-/// A double as Java's `Double.toString` writes it: plain from 10^-3 to 10^7, with an exponent outside.
-fn java_double(number: f64) -> String {
-    let size = number.abs();
-    if number == 0.0 || (1e-3..1e7).contains(&size) {
-        return format!("{number:?}");
-    }
-    let text = format!("{number:E}");
-    match text.split_once('E') {
-        Some((mantissa, exponent)) if !mantissa.contains('.') => format!("{mantissa}.0E{exponent}"),
-        _ => text,
-    }
-}
-
-/// A number as it stands in JSON, as an amount of money; none for what is out of range.
+/// A number as it stands in JSON without exponent, as an amount of money; none for what is out of range.
 pub(crate) fn read_number(json: &str) -> Option<Decimal> {
-    read_amount(&scalar_text(json)).ok().flatten()
+    read_amount(json).ok().flatten()
 }
 
-/// An amount of money: none for an empty text, an error for what is no number below 10^14.
+/// An amount of money: none for an empty text, an error for what is no number below 10^13.
+///
+/// The forms are those of `NUMBER` in the job's template, and so is the rounding, that of Flink's decimals.
 fn read_amount(text: &str) -> Result<Option<Decimal>, ()> {
     if text.is_empty() {
         return Ok(None);
     }
-    let bytes = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    if !bytes.first().is_some_and(u8::is_ascii_digit) || !bytes.last().is_some_and(u8::is_ascii_digit) {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (mantissa, exponent) = text.split_once('E').map_or((text, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let longest = if exponent.is_some() { 1 } else { 13 };
+    if !is_digits(whole) || whole.len() > longest || fraction.is_some_and(|f| !is_digits(f)) {
         return Err(());
     }
-    let parsed = if text.contains('E') {
-        Decimal::from_scientific(text)
-    } else {
-        Decimal::from_str_exact(text).or_else(|_| text.parse())
-    };
-    match parsed {
-        Ok(value) if value.abs() < Decimal::from(100_000_000_000_000i64) => {
-            Ok(Some(value.round_dp_with_strategy(4, RoundingStrategy::MidpointAwayFromZero)))
+    let exponent = match exponent.map(|e| e.split_at_checked(1)) {
+        None => 0,
+        Some(Some((sign @ ("+" | "-"), e))) if is_digits(e) && !(e.len() > 1 && e.starts_with('0')) => {
+            let size = e.parse().ok().filter(|e: &i64| *e <= 12).ok_or(())?;
+            if sign == "-" { -size } else { size }
         }
-        _ => Err(()),
+        Some(_) => return Err(()),
+    };
+    // the digits down to the fifth of the fraction: it alone decides whether the fourth is rounded up
+    let mut digits = whole.bytes().chain(fraction.unwrap_or_default().bytes());
+    let mut amount = 0i64;
+    for _ in 0..whole.len() as i64 + exponent + 5 {
+        amount = amount * 10 + digits.next().map_or(0, |b| i64::from(b - b'0'));
     }
+    let rounded = (amount + 5) / 10;
+    Ok(Some(Decimal::new(if negative { -rounded } else { rounded }, 4)))
 }
 
 #[cfg(test)]
@@ -365,6 +359,8 @@ mod tests {
             (vec![("timestamp", json!((Timestamp(NOW.0 + 10_001)).to_string()))], Reason::FutureTimestamp),
             (vec![("value", json!("abc"))], Reason::WrongType),
             (vec![("value", json!(1e15))], Reason::WrongType),
+            (vec![("value", json!("1_000"))], Reason::WrongType),
+            (vec![("value", json!("5\u{2028}"))], Reason::WrongType),
         ] {
             assert_eq!(reason(&with(&changes)), Some(expected), "{changes:?}");
         }
@@ -390,6 +386,34 @@ mod tests {
         assert_eq!(event.user_id, "42");
         assert_eq!(event.value, Some(Decimal::new(123_457, 4)));
         assert_eq!(ts, NOW, "the arrival is earlier than the timestamp");
+    }
+
+    #[test]
+    fn amounts_are_rounded_half_up() {
+        for (text, cents) in [
+            ("0.00005", Some(1)),
+            ("-0.00005", Some(-1)),
+            ("0.00004999999999999999999999999999999999999999", Some(0)),
+            ("9999999999999.99995", Some(100_000_000_000_000_000)),
+            ("10000000000000", None),
+            ("00000000000012", None),
+            ("0000000000012", Some(120_000)),
+            ("9.9E+12", Some(99_000_000_000_000_000)),
+            ("1E+13", None),
+            ("1.23456E-2", Some(123)),
+            ("1E-12", Some(0)),
+            ("1E-13", None),
+            ("12.5E+3", None),
+            ("1E3", None),
+            ("1e3", None),
+            ("1E+03", None),
+            ("1.", None),
+            (".5", None),
+            ("+1", None),
+            ("-", None),
+        ] {
+            assert_eq!(read_amount(text), cents.map(|c| Some(Decimal::new(c, 4))).ok_or(()), "{text}");
+        }
     }
 
     #[test]

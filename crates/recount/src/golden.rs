@@ -25,9 +25,12 @@ pub struct Case {
     pub log: Vec<Record>,
     /// Whether the arrivals decide something, so that it holds only in a log whose arrivals can be chosen.
     pub arrivals_matter: bool,
-    balance: Value,
+    /// Records by kind: heartbeats, counted, duplicates, dead.
+    pub balance: [usize; 4],
     rows: Map<String, Value>,
     letters: Value,
+    source: Value,
+    later_by: i64,
 }
 
 /// A time of the cases' day, in milliseconds since the epoch.
@@ -44,7 +47,7 @@ pub fn cases() -> Vec<Case> {
             let text = std::fs::read_to_string(file.path()).unwrap();
             let name = format!("{}/{}", metric.file_name().display(), file.file_name().display());
             let case = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            cases.push(Case::read(name, &case));
+            cases.push(Case::read(name, case, 0, "shop"));
         }
     }
     cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -53,14 +56,21 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn read(name: String, case: &Value) -> Self {
+    /// The same case so many milliseconds later and on a site of its own, to stand in one log with others. Windows move with it
+    /// where `later_by` is a multiple of the slide.
+    pub fn moved(&self, later_by: i64, site: &str) -> Self {
+        Self::read(self.name.clone(), self.source.clone(), later_by, site)
+    }
+
+    fn read(name: String, case: Value, later_by: i64, site: &str) -> Self {
+        let at = |time: &str| at(time) + later_by;
         let mut log: Vec<Record> = Vec::new();
         for entry in case["log"].as_array().unwrap() {
             let partition = entry[0].as_i64().unwrap() as i32;
             let value = match &entry[2] {
                 Value::Object(fields) => {
                     let mut fields = fields.clone();
-                    fields.insert("site_id".into(), json!("shop"));
+                    fields.insert("site_id".into(), json!(site));
                     fields["timestamp"] =
                         json!(Timestamp(at(fields["timestamp"].as_str().unwrap())).to_string());
                     Value::Object(fields).to_string()
@@ -81,18 +91,18 @@ impl Case {
             shape,
             log,
             arrivals_matter: case["arrivals_matter"] == true,
-            balance: case["balance"].clone(),
+            balance: ["heartbeats", "counted", "duplicates", "dead"]
+                .map(|kind| case["balance"][kind].as_u64().unwrap() as usize),
             rows: case["rows"].as_object().unwrap().clone(),
             letters: case["letters"].clone(),
+            source: case,
+            later_by,
         }
     }
 
     /// Checks what came of the log; `letters` are reasons by partition and offset.
     pub fn check(&self, rows: &Rows, letters: &BTreeMap<(i32, i64), &'static str>, balance: [usize; 4]) {
-        let [heartbeats, counted, duplicates, dead] = balance;
-        let found =
-            json!({ "heartbeats": heartbeats, "counted": counted, "duplicates": duplicates, "dead": dead });
-        assert_eq!(self.balance, found, "{}", self.name);
+        assert_eq!(self.balance, balance, "{}", self.name);
         let letters: Value =
             letters.iter().map(|((p, o), reason)| (format!("{p}:{o}"), json!(reason))).collect();
         assert_eq!(self.letters, letters, "{}", self.name);
@@ -102,19 +112,21 @@ impl Case {
             assert_eq!(rows.len(), wanted.len(), "{}: rows of {topic}: {rows:#?}", self.name);
             for row in wanted {
                 assert!(
-                    rows.iter().any(|found| holds(row, found)),
+                    rows.iter().any(|found| self.holds(row, found)),
                     "{}: no row of {topic} is {row}: {rows:#?}",
                     self.name
                 );
             }
         }
     }
-}
 
-/// Whether `found` has all fields of `wanted`.
-fn holds(wanted: &Value, found: &Value) -> bool {
-    wanted.as_object().unwrap().iter().all(|(field, value)| match field.as_str() {
-        "window_end" => found[field] == Timestamp(at(value.as_str().unwrap())).to_string(),
-        _ => crate::same(value, &found[field]),
-    })
+    /// Whether `found` has all fields of `wanted`.
+    fn holds(&self, wanted: &Value, found: &Value) -> bool {
+        wanted.as_object().unwrap().iter().all(|(field, value)| match field.as_str() {
+            "window_end" => {
+                found[field] == Timestamp(at(value.as_str().unwrap()) + self.later_by).to_string()
+            }
+            _ => crate::same(value, &found[field]),
+        })
+    }
 }

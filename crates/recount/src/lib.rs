@@ -6,10 +6,14 @@
 //! |---|---|
 //! | [`recount`] | every event into every window that holds it, sets for what is distinct |
 //! | [`logs`] | generated logs: disorder, silence, copies, hostile records |
+//! | [`hostile`] | records that are no events, or hardly ones |
+//! | [`odd`] | records on the edge of the rule for valid events |
 //! | [`golden`] | the cases in `tests/golden` |
 
 pub mod golden;
+pub mod hostile;
 pub mod logs;
+pub mod odd;
 pub mod recount;
 
 pub use recount::{Expected, Shape, key_of, recount, same};

@@ -1,10 +1,13 @@
-//! Generated logs: disorder, silence, copies, several sites, empty partitions, equal timestamps, hostile records.
+//! Generated logs and records: disorder, silence, copies, several sites, empty partitions, equal timestamps, hostile records.
 
-use clickstream_event::Timestamp;
+use clickstream_event::{Record as Decoded, Rules, Timestamp, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use serde_json::json;
 
+pub use crate::hostile::{hostile, hostile_forms};
+use crate::odd::{joined, members};
 use crate::{Record, Shape};
 
 /// A log and how to window it.
@@ -52,13 +55,24 @@ pub fn any_shape(begin: i64, longest: usize) -> impl Strategy<Value = Case> {
 /// Logs for windows of one shape. Where `may_stall`, a partition may stay empty, so that nothing comes out; otherwise every
 /// partition ends with a heartbeat after the last window.
 pub fn of_shape(shape: Shape, begin: i64, longest: usize, may_stall: bool) -> impl Strategy<Value = Case> {
+    numbered(shape, begin, longest, may_stall, 0)
+}
+
+/// The same for one log of several in one: ids of its events are counted from `first`, so that they are no copies of others.
+pub fn numbered(
+    shape: Shape,
+    begin: i64,
+    longest: usize,
+    may_stall: bool,
+    first: usize,
+) -> impl Strategy<Value = Case> {
     let ends = prop_oneof![6 => Just(true), 1 => Just(false)];
     (vec((0..shape.partitions, pause(), step()), 1..longest), vec(ends, shape.partitions)).prop_map(
         move |(steps, ends)| {
             let mut writer = Writer { now: begin, log: Vec::new(), events: Vec::new() };
             for (n, (partition, pause, step)) in steps.into_iter().enumerate() {
                 writer.now += pause;
-                writer.take(n, partition as i32, step);
+                writer.take(first + n, partition as i32, step);
             }
             writer.now += shape.window_ms + shape.slide_ms + 200;
             for (partition, _) in ends.iter().enumerate().filter(|(_, ends)| **ends || !may_stall) {
@@ -92,7 +106,7 @@ impl Writer {
             Step::Event { behind, kind, site, page, user, session, product, cents } => {
                 let kind = ["page_view", "click", "add_to_cart", "purchase"][kind];
                 let mut event = json!({ "event_id": format!("e{n}"), "site_id": (["a", "b"][usize::from(site)]), "event_type": kind,
-                    "user_id": format!("u{user}"), "session_id": format!("s{session}"), "page_url": format!("/p{page}"),
+                    "user_id": format!("u{user}"), "session_id": format!("s{session}"), "page_url": (["/p0", "/p1", "/ｚ", "/😀"][usize::from(page)]),
                     "timestamp": time(self.now - behind) });
                 if product > 0 {
                     event["product_id"] = json!(format!("sku{product}"));
@@ -100,7 +114,10 @@ impl Writer {
                 if kind == "purchase" && cents > 0 {
                     event["value"] = json!(cents as f64 / 100.0);
                 }
-                let value = event.to_string().into_bytes();
+                let mut value = event.to_string().into_bytes();
+                if n.is_multiple_of(2) {
+                    value = canonical(&value);
+                }
                 self.events.push(value.clone());
                 value
             }
@@ -110,197 +127,115 @@ impl Writer {
     }
 }
 
-/// Number of hostile forms.
-pub fn hostile_forms() -> usize {
-    FORMS.len() + TIMES.len()
-}
-
-/// A record that is no event, or hardly one. `n` keeps its id apart from all others of the log.
-pub fn hostile(which: usize, n: usize, now: i64) -> Vec<u8> {
-    let text = Timestamp(now).to_string();
-    let (date, clock) = (&text[..10], &text[11..19]);
-    let which = which % hostile_forms();
-    let (form, time) = match which.checked_sub(FORMS.len()) {
-        None => (FORMS[which].to_owned(), text.clone()),
-        Some(which) => (
-            EVENT.to_owned(),
-            TIMES[which].replace("DATE", date).replace("CLOCK", clock).replace("HOUR", &clock[..5]),
-        ),
-    };
-    match form.as_str() {
-        "deep" => deep(60, &text, n),
-        "huge" => {
-            let value = EVENT.replace("TIME", &text).replace("ID", &format!("x{n}"));
-            value.replace("\"/x\"", &format!("\"/{}\"", "x".repeat(40_000))).into_bytes()
-        }
-        "too long" => {
-            let value = EVENT.replace("TIME", &text).replace("ID", &format!("x{n}"));
-            value.replace("\"/x\"", &format!("\"/{}\"", "x".repeat(66_000))).into_bytes()
-        }
-        "not utf-8" => {
-            let mut value = EVENT.replace("TIME", &text).replace("ID", &format!("x{n}")).into_bytes();
-            let at = value.len() - 3;
-            value[at] = 0xff;
-            value
-        }
-        "empty" => Vec::new(),
-        form => form.replace("TIME", &time).replace("ID", &format!("x{n}")).into_bytes(),
+/// The canonical form of an event.
+fn canonical(value: &[u8]) -> Vec<u8> {
+    let mut canonical = Vec::new();
+    match decode(value, Timestamp(i64::MAX / 2), Rules::default()) {
+        Ok(Decoded::Event(event, _)) => event.encode(&mut canonical),
+        _ => panic!("{} is no event", value.escape_ascii()),
     }
+    canonical
 }
 
-fn deep(levels: usize, time: &str, n: usize) -> Vec<u8> {
-    let nested = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-    let event = EVENT.replace("TIME", time).replace("ID", &format!("x{n}"));
-    format!("{},\"nested\":{nested}}}", &event[..event.len() - 1]).into_bytes()
+/// Texts, numbers and everything else that may stand for a member.
+fn value() -> impl Strategy<Value = String> {
+    let piece = select(vec![
+        "a",
+        "Z",
+        "7",
+        ".",
+        "-",
+        "/",
+        " ",
+        "é",
+        "😀",
+        "\u{7f}",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "\u{fffd}",
+        "\u{ffff}",
+        "\\n",
+        "\\u0000",
+        "\\u0001",
+        "\\u001f",
+        "\\u0041",
+        "\\uD83D\\uDE00",
+        "\\ud800",
+        "\\udfff",
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\b",
+        "'",
+        "[",
+        "^",
+        "&",
+        "\t",
+        "\\x",
+        "\\u12",
+        "E+",
+        "T",
+    ]);
+    prop_oneof![
+        4 => proptest::collection::vec(piece, 0..5).prop_map(|pieces| format!("\"{}\"", pieces.concat())),
+        3 => "-?(0|[1-9][0-9]{0,15})(\\.[0-9]{1,7})?([eE][+-]?[0-9]{1,3})?",
+        2 => "\"-?[0-9]{1,14}(\\.[0-9]{1,7})?(E[+-][0-9]{1,2})?\"",
+        1 => select(vec!["null", "true", "false", "{}", "[]", "[\"a\"]", "{\"a\":\"b\"}", "01", "+1", ".5", "1.", "NaN", "''", "nul", "-", "\"\""])
+            .prop_map(str::to_owned),
+    ]
 }
 
-const EVENT: &str = r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#;
-
-/// Forms of a timestamp, legal and illegal.
-const TIMES: &[&str] = &[
-    "DATETCLOCKZ",
-    "DATETCLOCK.1Z",
-    "DATETCLOCK.12Z",
-    "DATETCLOCK.123456789Z",
-    "DATETCLOCK.1234567890Z",
-    "DATETCLOCK.Z",
-    "DATETCLOCK+00:00",
-    "DATETCLOCK-00:00",
-    "DATETCLOCK.000+01:00",
-    "DATEtCLOCKz",
-    "DATE CLOCKZ",
-    "DATE CLOCK",
-    "DATETCLOCK",
-    "DATETHOURZ",
-    "DATET24:00:00Z",
-    "DATET23:59:60Z",
-    "DATET25:00:00Z",
-    "DATETHOUR:61Z",
-    "DATE",
-    "CLOCK",
-    "",
-    " DATETCLOCKZ",
-    "DATETCLOCKZ ",
-    "2026-02-30T00:00:00Z",
-    "2026-13-01T00:00:00Z",
-    "2026-00-10T00:00:00Z",
-    "2024-02-29T10:00:00Z",
-    "2023-02-29T10:00:00Z",
-    "1969-12-31T23:59:59Z",
-    "1970-01-01T00:00:00Z",
-    "0000-01-01T00:00:00Z",
-    "9999-12-31T23:59:59Z",
-    "10000-01-01T00:00:00Z",
-    "+2026-01-01T00:00:00Z",
-    "-2026-01-01T00:00:00Z",
-    "2026-1-1T00:00:00Z",
-    "2026-W01-1T00:00:00Z",
-    "1795583043021",
-    "now",
-    "DATETCLOCK.٣Z",
-    "DATETCLOCK,5Z",
-];
-
-/// Forms of a record. TIME is a good timestamp, ID an id of its own.
-const FORMS: &[&str] = &[
-    "deep",
-    "huge",
-    "too long",
-    "not utf-8",
-    "empty",
-    "{",
-    "}",
-    "[]",
-    "[1]",
-    "null",
-    "true",
-    "17",
-    "\"text\"",
-    "{}",
-    "{} {}",
-    "{}x",
-    "{\"a\":1,}",
-    "{,}",
-    "{\"a\"}",
-    "{'a':1}",
-    "{a:1}",
-    "{\"a\":01}",
-    "{\"a\":+1}",
-    "{\"a\":.5}",
-    "{\"a\":1.}",
-    "{\"a\":NaN}",
-    "{\"a\":Infinity}",
-    "{\"a\":0x1F}",
-    "{\"a\":\"\\x41\"}",
-    "{\"a\":tru}",
-    "\u{feff}{}",
-    "// comment\n{}",
-    "{}/* comment */",
-    "\u{0}{}",
-    "{\"a\":1}\u{0}",
-    // members in another order, with spaces, with escapes
-    r#" { "timestamp" : "TIME" , "page_url" : "/x" , "session_id" : "s2" , "user_id" : "u2" , "event_type" : "page_view" , "site_id" : "b" , "event_id" : "ID" } "#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"page\u005fview","user_id":"u\u0031","session_id":"s1","page_url":"\/x","timestamp":"TIME"}"#,
-    r#"{"event\u005fid":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"caf\u00e9","session_id":"\ud83d\ude00","page_url":"/caf\u00e9/\ud83d\ude00","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/a\"b\\c","timestamp":"TIME"}"#,
-    // lone surrogates, control characters
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"\ud800","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/\udc00x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x\ud800\u0041","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","referrer":"\ud800"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u\u0000","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s\u0001","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/a\nb","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","referrer":"a\nb"}"#,
-    "{\"event_id\":\"ID\",\"site_id\":\"a\",\"event_type\":\"click\",\"user_id\":\"u1\",\"session_id\":\"s1\",\"page_url\":\"/a\tb\",\"timestamp\":\"TIME\"}",
-    "{\"event_id\":\"ID\",\"site_id\":\"a\",\"event_type\":\"click\",\"user_id\":\"u1\",\"session_id\":\"s1\",\"page_url\":\"/\u{7f}\u{2028}\u{fffd}\",\"timestamp\":\"TIME\"}",
-    // numbers, booleans, null, objects in the place of text
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":42,"session_id":1e3,"page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":-0,"session_id":0.1,"page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":12345678901234567890,"session_id":1e400,"page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":1.0,"session_id":100000000000000000000000000000,"page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":1E-7,"session_id":123456789.5,"page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":true,"session_id":false,"page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":null,"session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":{"id":1},"session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":["u1"],"session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":" ","session_id":" s1 ","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":1795583043021}"#,
-    // repeated keys, other spellings
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","user_id":"u2","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","page_url":null}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","User_Id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"PAGE_VIEW","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click ","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":null,"user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME"}"#,
-    r#"{"event_type":"heartbeat","timestamp":"TIME"}"#,
-    r#"{"event_type":"heartbeat","site_id":"a","timestamp":"TIME","value":"much"}"#,
-    // amounts
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":"12.345678"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":"1,5"}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":""}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":-3.00005}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":1e15}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":99999999999999.9999}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":1.5e2}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":1e-3}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":null}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":true}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","value":7}"#,
-    // products
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","product_id":""}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","product_id":7}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","product_id":{"a":1}}"#,
-    r#"{"event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","timestamp":"TIME","product_id":"a\u0002"}"#,
-    // the canonical form, nearly
-    r#"{"timestamp":"TIME","event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","product_id":"sku1","value":5.25,"currency":"EUR"}"#,
-    r#"{"timestamp":"TIME","event_id":"ID","site_id":"a","event_type":"purchase","user_id":"u1","session_id":"s1","page_url":"/x","product_id":"sku1","value":05.25,"currency":"EUR"}"#,
-    r#"{"timestamp":"TIME","event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","page_url":"/y"}"#,
-    r#"{"timestamp":"TIME","event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x"} "#,
-    r#"{"timestamp":"TIME","event_id":"","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x"}"#,
-    r#"{"timestamp":"TIME","event_id":"ID","site_id":"a","event_type":"click","user_id":"u1","session_id":"s1","page_url":"/x","value":"x"}"#,
-    r#"{"timestamp":"TIME","event_id":"ID","site_id":"a","event_type":"wink","user_id":"u1","session_id":"s1","page_url":"/x"}"#,
-];
+/// A record of any kind, from a valid one to rubbish.
+pub fn any_record(n: usize, now: i64) -> impl Strategy<Value = Vec<u8>> {
+    let names = vec![
+        "site_id",
+        "event_type",
+        "user_id",
+        "session_id",
+        "page_url",
+        "product_id",
+        "value",
+        "timestamp",
+        "event_id",
+        "page_url",
+        "value",
+        "product_id",
+        "referrer",
+        "currency",
+        "more",
+    ];
+    let kind = select(vec!["click", "page_view", "purchase", "purchase", "heartbeat"]);
+    let space = select(vec!["", "", "", " ", "\n", "\t\r", "\u{a0}"]);
+    let spoilt = proptest::option::weighted(
+        0.15,
+        (any::<Index>(), 0..3usize, select(b"\"{}[],:\\\0\x01\x7f\xff\xc3 u0".to_vec())),
+    );
+    let changes = proptest::collection::vec((select(names), value(), any::<bool>()), 0..4);
+    (kind, changes, space, any::<bool>(), any::<Index>(), spoilt).prop_map(
+        move |(kind, changes, space, reversed, turn, spoilt)| {
+            let mut all = members(n, now);
+            all[3].1 = format!("\"{kind}\"");
+            for (name, json, again) in changes {
+                match all.iter_mut().find(|(member, _)| member == name) {
+                    Some((_, value)) if !again => *value = json,
+                    _ => all.push((name.to_owned(), json)),
+                }
+            }
+            if reversed {
+                let turn = turn.index(all.len());
+                all.rotate_left(turn);
+            }
+            let mut bytes = joined(&all, space).into_bytes();
+            if let Some((place, how, byte)) = spoilt {
+                let at = place.index(bytes.len());
+                match how {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => drop(bytes.remove(at)),
+                }
+            }
+            bytes
+        },
+    )
+}

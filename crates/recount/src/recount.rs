@@ -47,7 +47,8 @@ struct Event {
     session: String,
     page: String,
     product: Option<String>,
-    value: f64,
+    /// In ten-thousandths.
+    value: i128,
 }
 
 /// The decoder's answer, after a second, independent look at the record.
@@ -57,9 +58,7 @@ fn classify<'r>(record: &'r Record) -> Result<Decoded<'r>, Reason> {
     let object = std::str::from_utf8(value)
         .ok()
         .and_then(|text| serde_json::from_str::<serde_json::Map<String, Value>>(text).ok());
-    // what serde_json's own values cannot hold: half a surrogate pair, a number beyond a double
-    let beyond =
-        String::from_utf8_lossy(value).contains("\\ud") || String::from_utf8_lossy(value).contains("e400");
+    let beyond = is_beyond_serde(&String::from_utf8_lossy(value));
     match (&decoded, object) {
         (Ok(_), None) if !beyond => panic!("decoded what is no object: {record:?}"),
         (Ok(Decoded::Event(event, ts)), Some(object)) => {
@@ -77,6 +76,31 @@ fn classify<'r>(record: &'r Record) -> Result<Decoded<'r>, Reason> {
         _ => {}
     }
     decoded.map_err(|rejection| rejection.reason)
+}
+
+/// The double next to so many ten-thousandths.
+fn in_units(amount: i128) -> f64 {
+    let sign = if amount < 0 { "-" } else { "" };
+    let amount = amount.unsigned_abs();
+    format!("{sign}{}.{:04}", amount / 10_000, amount % 10_000).parse().unwrap()
+}
+
+/// Whether a record may hold what serde_json's own values cannot: half a surrogate pair, a number beyond a double, more than
+/// 128 levels.
+fn is_beyond_serde(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let has_exponent =
+        |part: &str| part.trim_start_matches('+').bytes().take_while(u8::is_ascii_digit).count() >= 3;
+    text.contains("\\ud")
+        || text.split('e').skip(1).any(has_exponent)
+        || text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 300)
+        || text.matches(['[', '{']).count() > 127
+}
+
+/// Ten-thousandths of an amount, which has at most four digits of fraction.
+fn ten_thousandths(amount: &str) -> i128 {
+    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
+    format!("{whole}{fraction:0<4}").parse().unwrap()
 }
 
 /// Recounts a log.
@@ -116,7 +140,7 @@ pub fn recount(mut log: Vec<Record>, shape: Shape) -> Expected {
                         session: event.session_id.to_string(),
                         page: event.page_url.to_string(),
                         product: event.product_id.as_ref().map(ToString::to_string),
-                        value: event.value.map_or(0.0, |value| value.to_string().parse().unwrap()),
+                        value: event.value.map_or(0, |value| ten_thousandths(&value.to_string())),
                     });
                 } else {
                     balance[0] += 1;
@@ -184,13 +208,13 @@ pub fn recount(mut log: Vec<Record>, shape: Shape) -> Expected {
         let buyers: BTreeSet<&str> =
             events.iter().filter(|e| e.kind == "purchase").map(|e| e.user.as_str()).collect();
         let sessions: BTreeSet<&str> = events.iter().map(|e| e.session.as_str()).collect();
-        let revenue: f64 = events.iter().filter(|e| e.kind == "purchase").map(|e| e.value).sum();
+        let revenue: i128 = events.iter().filter(|e| e.kind == "purchase").map(|e| e.value).sum();
         let site_row = merged(
             &base,
             &[
                 counts(&events),
                 json!({ "event_count": events.len(), "active_sessions": sessions.len(),
-            "conversion_rate": buyers.len() as f64 / users.len() as f64, "revenue": revenue }),
+            "conversion_rate": buyers.len() as f64 / users.len() as f64, "revenue": in_units(revenue) }),
             ],
         );
         put(topic::SITE_METRICS, format!("{site} {end}"), site_row);
@@ -225,10 +249,13 @@ pub fn key_of(name: &str, row: &Value) -> String {
     }
 }
 
-/// Whether two rows are the same; numbers may differ by 1e-9.
+/// Whether two rows are the same; numbers may differ by 1e-9, or by what a double cannot hold.
 pub fn same(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
-        (Value::Number(a), Value::Number(b)) => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-9,
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            (a - b).abs() < a.abs().mul_add(4.0 * f64::EPSILON, 1e-9)
+        }
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w)))
         }

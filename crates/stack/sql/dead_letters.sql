@@ -17,10 +17,10 @@ CREATE TEMPORARY TABLE dead_letters (
 
 CREATE TEMPORARY VIEW rejected_records AS
 SELECT source_partition, source_offset, record_value,
-  CASE WHEN record_value IS NULL THEN ARRAY['not_json', 'the record has no value']
+       -- before the length, which is measured in text: bytes that are none count as three
+  CASE WHEN NOT ({{ is_utf8 }}) THEN ARRAY['not_json', 'the value is not UTF-8']
        WHEN {{ too_long }} THEN ARRAY['too_long', 'the value is longer than 65536 bytes']
-       WHEN NOT ({{ is_utf8 }}) THEN ARRAY['not_json', 'the value is not UTF-8']
-       WHEN is_canonical THEN ARRAY['future_timestamp', 'more than {{ max_future_ms }} ms ahead of the arrival']
+       WHEN is_canonical THEN ARRAY['future_timestamp', SUBSTRING(record_value, 15, 24)]
        WHEN piece_count IS NULL THEN ARRAY['not_json', 'the value is not one JSON object']
        WHEN piece_count <> {{ foreign_piece_count }} OR has_control_character THEN ARRAY['wrong_type', 'a field holds a control character']
        WHEN event_type = '' THEN ARRAY['missing_field', 'event_type']
@@ -31,12 +31,12 @@ SELECT source_partition, source_offset, record_value,
        WHEN event_type <> 'heartbeat' AND session_id = '' THEN ARRAY['missing_field', 'session_id']
        WHEN event_type <> 'heartbeat' AND page_url = '' THEN ARRAY['missing_field', 'page_url']
        WHEN time_text = '' THEN ARRAY['missing_field', 'timestamp']
-       WHEN event_type <> 'heartbeat' AND NOT REGEXP(amount, '^{{ number_pattern }}$') THEN ARRAY['wrong_type', 'value']
-       WHEN NOT REGEXP(time_text, '^{{ timestamp_pattern }}$')
+       WHEN event_type <> 'heartbeat' AND NOT REGEXP(amount, '^{{ number_pattern }}\z') THEN ARRAY['wrong_type', 'value']
+       WHEN NOT REGEXP(time_text, '^{{ timestamp_pattern }}\z')
          THEN ARRAY['bad_timestamp', time_text]
        ELSE ARRAY['future_timestamp', time_text] END AS verdict
 FROM (
-  SELECT *, REGEXP(event_id || site_id || event_type || user_id || session_id || page_url || COALESCE(product_id, '') || time_text,
+  SELECT *, REGEXP(event_id || site_id || event_type || user_id || session_id || page_url || COALESCE(product_id, '') || time_text || amount,
                    '[\x00-\x1F]') AS has_control_character
   FROM records
   WHERE NOT is_valid
@@ -44,7 +44,7 @@ FROM (
 
 CREATE TEMPORARY VIEW late_records AS
 SELECT source_partition, source_offset, record_value,
-       ARRAY['late', 'event time ' || CAST(event_ms AS STRING) || ', high mark of the partition ' || CAST(high_mark AS STRING)] AS verdict
+       ARRAY['late', 'event time ' || {{ rfc3339('event_ms') }} || ', high mark of the partition ' || {{ rfc3339('high_mark') }}] AS verdict
 FROM judged_records
 WHERE event_ms < high_mark - {{ max_disorder_ms | interval }};
 

@@ -19,6 +19,11 @@
 -- eight is asked for a watermark: the question is a good part of the work in the source. And no partition is read further
 -- than some seconds ahead of the slowest: what is ahead has to wait in memory for its turn.
 --
+-- The rule is the decoder's (crates/event/src/validate.rs) word for word, leniencies included. They come from JSON_VALUE, in
+-- which nothing can be forbidden: numbers and booleans are read as text, digit for digit, half a surrogate pair as '?',
+-- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0004-one-rule-for-valid-events.md
+-- tells why; the differential test compares the two, record by record.
+--
 -- (CASE evaluates the branch it takes; COALESCE would evaluate both. REGEXP and REGEXP_SUBSTR keep a compiled pattern,
 -- REGEXP_EXTRACT compiles it for every record.)
 CREATE TEMPORARY TABLE event_log (

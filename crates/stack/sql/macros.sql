@@ -64,8 +64,10 @@ CAST(CAST(SUBSTRING({{ text }}, {{ at }}, 10) AS DATE) AS TIMESTAMP(3)) + INTERV
       + CAST(SUBSTRING({{ text }}, {{ at + 17 }}, 2) AS INT) * 1000 + CAST(SUBSTRING({{ text }}, {{ at + 20 }}, 3) AS INT))
 {%- endmacro %}
 
-{#- The first time, as text, that is too far ahead of the arrival. Of two times in one format the later is the greater text. -#}
-{% macro limit() %}CAST(CAST(arrival AS TIMESTAMP(3)) + {{ (max_future_ms + 1) | interval }} AS STRING){% endmacro %}
+{#- As text, what is greater than the last time that is not too far ahead of the arrival. Of two times in one format the later is the
+    greater text; where a text has fewer than three digits of fraction the last time gets one more: then no text of
+    the same time is greater, and every text of a later time still is. -#}
+{% macro limit() %}CAST(CAST(arrival AS TIMESTAMP(3)) + {{ max_future_ms | interval }} AS STRING) || '0'{% endmacro %}
 {% macro is_before_limit(text) %}REPLACE({{ text }}, 'T', ' ') < {{ limit() }}{% endmacro %}
 
 {#- The earlier of the time in a text and the arrival; NULL where the text holds no time, or one more than max_future

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use clickstream_recount::Record;
+use clickstream_stack::supervisor::Supervisor;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -52,7 +53,9 @@ pub struct World {
     flink_port: u16,
     gateway_port: u16,
     up: Option<Child>,
-    options: Vec<String>,
+    pub options: Vec<String>,
+    /// Kafka, where it is not `up` that runs it.
+    pub beside: Option<Supervisor>,
 }
 
 /// Runtimes are fetched once for all tests of a run; each data directory gets links to them.
@@ -73,6 +76,7 @@ impl World {
             flink_port: port(),
             gateway_port: port(),
             up: None,
+            beside: None,
             options: options.iter().map(|o| (*o).to_owned()).collect(),
         }
     }
@@ -165,7 +169,8 @@ impl World {
         let took = began.elapsed();
         let status = self.up.take().unwrap().wait().unwrap();
         assert!(status.success(), "`up` ended with {status}:\n{}", self.output());
-        assert!(pids.len() >= 5, "{pids:?}");
+        assert!(pids.len() >= if self.beside.is_some() { 4 } else { 5 }, "{pids:?}");
+        drop(self.beside.take());
         for pid in pids {
             assert!(!is_alive(pid), "process {pid} outlived `up`");
         }
@@ -203,6 +208,7 @@ impl Drop for World {
             signal(up.id() as i32, libc::SIGTERM);
             let _ = up.wait();
         }
+        drop(self.beside.take());
     }
 }
 

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
 mod cli;
+mod differential;
 mod embedded;
+mod feed;
 mod harness;
+mod kafka;
 mod kills;
 mod pipeline;
 mod recount;

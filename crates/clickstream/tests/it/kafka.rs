@@ -1,0 +1,72 @@
+//! A Kafka that runs before and beside `up`: the log that stands in it then holds no heartbeat, so its events may lie in the
+//! past without being late.
+
+use std::time::Duration;
+
+use clickstream_event::topic;
+use clickstream_stack::kafka::broker::{Broker, wait_ready};
+use clickstream_stack::kafka::topics::{self, TopicPlan};
+use clickstream_stack::layout::Layout;
+use clickstream_stack::observer::Silent;
+use clickstream_stack::supervisor::Supervisor;
+use clickstream_stack::{java, ports, provision};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::harness::World;
+
+impl World {
+    /// Starts a Kafka with all topics, which `up` will use instead of one of its own.
+    pub fn start_kafka(&mut self, partitions: i32) {
+        self.beside = Some(start(self.data_dir(), self.kafka_port, partitions));
+        self.options.extend(["--kafka".to_owned(), self.kafka()]);
+    }
+}
+
+fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervisor {
+    let layout = Layout::prepare(data_dir).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let dir = layout.runtime().join("kafka");
+    let lib = runtime.block_on(provision::provision(provision::KAFKA, &dir, &Silent)).unwrap();
+    let log4j = layout.runtime().join("log4j2.properties");
+    std::fs::write(&log4j, include_str!("../../../stack/runtime/log4j2.properties")).unwrap();
+    let broker = Broker { port, controller_port: ports::free_port(), retention_hours: 24 };
+    let spec = broker.prepare(&layout, &lib, &java::find_java().unwrap(), &log4j).unwrap();
+    let supervisor = Supervisor::start(spec);
+    let plan = TopicPlan { event_partitions: partitions, result_partitions: 4 };
+    runtime.block_on(async {
+        wait_ready(&broker.address(), Duration::from_secs(90), || None).await.unwrap();
+        topics::ensure(&broker.address(), plan, &Silent).await.unwrap();
+    });
+    supervisor
+}
+
+/// Writes records into partitions of the events topic, in this order.
+pub struct Writer(BaseProducer);
+
+impl Writer {
+    pub fn new(kafka: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", kafka).set("enable.idempotence", "true");
+        Self(config.set("compression.type", "lz4").create().unwrap())
+    }
+
+    /// Writes records and waits until they stand in the log.
+    pub fn write(&self, records: &[(i32, Option<Vec<u8>>)]) {
+        for (partition, value) in records {
+            let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic::EVENTS).partition(*partition);
+            record.payload = value.as_deref();
+            while let Err((error, back)) = self.0.send(record) {
+                assert!(
+                    matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
+                    "{error}"
+                );
+                self.0.poll(Duration::from_millis(10));
+                record = back;
+            }
+            self.0.poll(Duration::ZERO);
+        }
+        self.0.flush(Duration::from_secs(60)).unwrap();
+    }
+}
