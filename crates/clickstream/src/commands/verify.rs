@@ -269,6 +269,9 @@ fn show(difference: &Difference) -> String {
         )),
         _ => {}
     }
+    if let Some((partition, offset)) = difference.of {
+        text.push_str(&format!("     the record at partition {partition} offset {offset}\n"));
+    }
     text
 }
 

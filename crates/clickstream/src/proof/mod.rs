@@ -18,7 +18,7 @@ pub mod report;
 pub mod row;
 pub mod timing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clickstream_engine::{Config, Engine, Verdict};
 use clickstream_event::rows::DeadLetter;
@@ -79,6 +79,8 @@ pub struct Proof {
     proven: BTreeMap<RowKey, u64>,
     letters: HashMap<(i32, i64), FoundLetter>,
     expected_letters: BTreeMap<(i32, i64), DeadLetter>,
+    /// Records that may or may not have a dead letter: what would tell was removed with the head of the log, or not read.
+    undecided: HashSet<(i32, i64)>,
     /// Ends of the first and the newest window of the right shape in the site metrics.
     first_written: Option<Timestamp>,
     newest_written: Option<Timestamp>,
@@ -102,6 +104,7 @@ impl Proof {
             proven: BTreeMap::new(),
             letters: HashMap::new(),
             expected_letters: BTreeMap::new(),
+            undecided: HashSet::new(),
             first_written: None,
             newest_written: None,
             closed_to: None,
@@ -116,9 +119,13 @@ impl Proof {
         let verdict = match decode(value.unwrap_or_default(), arrival, self.config.rules) {
             Ok(decoded) => {
                 if self.whole_from.is_some_and(|from| decoded.event_time() < from) {
-                    // what would tell whether it was late may have been removed with the head of the log; no whole
-                    // window holds it
-                    self.report.before += u64::from(self.letters.remove(&(partition, offset)).is_some());
+                    // whether it was late cannot be told; no whole window holds it
+                    let at = (partition, offset);
+                    let found = self.letters.remove(&at).is_some();
+                    self.report.before += u64::from(found);
+                    if !found {
+                        self.undecided.insert(at);
+                    }
                 }
                 let event = self.timing.is_some().then(|| decoded.clone());
                 let verdict = self.engine.push_record(partition as usize, arrival, decoded);
@@ -237,6 +244,10 @@ impl Proof {
             return;
         };
         let at = (letter.source_partition, letter.source_offset);
+        if self.undecided.contains(&at) {
+            self.report.before += 1;
+            return;
+        }
         let found = FoundLetter {
             reason: xxh3_64(letter.reason.as_bytes()),
             raw: letter.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes())),
@@ -362,15 +373,18 @@ impl Proof {
                 self.report.add(Difference::letter(letter));
             }
         }
-        let mut unexpected = 0;
+        let mut unexpected = Vec::new();
         self.letters.retain(|at, _| {
             let read =
                 read.get(at.0.max(0) as usize).is_some_and(|(from, end)| (*from..*end).contains(&at.1));
-            unexpected += u64::from(read);
+            if read {
+                unexpected.push(*at);
+            }
             !read
         });
-        for _ in 0..unexpected {
+        for at in unexpected {
             self.report.unexpected(topic::DEAD_LETTERS);
+            self.report.add(Difference::forged_letter(at));
         }
     }
 

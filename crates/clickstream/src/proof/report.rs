@@ -74,6 +74,9 @@ pub struct Difference {
     /// The row that stands there; filled in when it is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<serde_json::Value>,
+    /// Partition and offset of the record that a dead letter is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<(i32, i64)>,
     /// The dead letter the recount gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub letter: Option<DeadLetter>,
@@ -81,7 +84,7 @@ pub struct Difference {
 
 impl Difference {
     fn new(what: &'static str, topic: &'static str) -> Self {
-        Self { what, topic, found_at: None, before_at: None, expected: None, found: None, letter: None }
+        Self { what, topic, found_at: None, before_at: None, expected: None, found: None, of: None, letter: None }
     }
 
     fn at(what: &'static str, place: Place) -> Self {
@@ -114,6 +117,11 @@ impl Difference {
     pub(super) fn missing(row: Row) -> Self {
         let topic = row.topic();
         Self { expected: Some(row), ..Self::new("is missing", topic) }
+    }
+
+    /// `of`: the record the letter is about.
+    pub(super) fn forged_letter(of: (i32, i64)) -> Self {
+        Self { of: Some(of), ..Self::new("is about a record that counts, or is a heartbeat or a duplicate", topic::DEAD_LETTERS) }
     }
 
     pub(super) fn letter(letter: DeadLetter) -> Self {

@@ -137,7 +137,7 @@ impl World {
     pub fn log(&self, component: &str) -> String {
         let log = std::fs::read_to_string(self.dir.path().join(format!("logs/{component}.log")))
             .unwrap_or_default();
-        log.lines().filter(|line| line.contains("recount")).take(20).map(|line| format!("{line}\n")).collect()
+        log.lines().rev().take(60).map(|line| format!("{line}\n")).collect()
     }
 
     pub fn status(&self) -> Value {
