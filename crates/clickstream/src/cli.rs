@@ -143,6 +143,7 @@ pub fn command() -> Command {
             .arg(Arg::new("warmup").long("warmup").value_name("TIME").default_value("6m").help("Time until the window is full and the JVM is warm"))
             .arg(Arg::new("measure").long("measure").value_name("TIME").default_value("3m").help("Time that is measured"))
             .arg(Arg::new("backlog").long("backlog").value_name("N").default_value("1000000").help("Events in the backlog of the catch-up; 0 for none"))
+            .arg(Arg::new("density").long("density").value_name("N").default_value("5000").help("Events per second of event time in the backlog"))
             .arg(Arg::new("out").long("out").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Where to write the report [default: standard output]")),
         )
         .subcommand(

@@ -24,6 +24,9 @@ pub struct Distinct {
     /// Keys that have users last seen in a slice: one list for each slice of the window, the oldest first.
     touched: VecDeque<Vec<u32>>,
     current: Vec<u32>,
+    /// The present slice, and its place in `last_seen`.
+    slice: u32,
+    place: usize,
 }
 
 impl Distinct {
@@ -36,19 +39,21 @@ impl Distinct {
             last_seen: Vec::new(),
             touched: VecDeque::new(),
             current: Vec::new(),
+            slice: 0,
+            place: 0,
         }
     }
 
     /// Reads ahead what [`Distinct::touch`] will need; see [`Recent::warm`].
     #[inline]
-    pub fn warm(&self, key: u32, user: Fingerprint) -> u32 {
-        self.pairs.warm(user.with(key))
+    pub fn warm(&self, pair: Fingerprint) -> u32 {
+        self.pairs.warm(pair)
     }
 
-    /// `user` did something with `key` in the present slice.
+    /// A user did something with `key` in the present slice; `pair` is the fingerprint of both.
     #[inline]
-    pub fn touch(&mut self, key: u32, user: Fingerprint, slice: u32) {
-        let before = self.pairs.touch(user.with(key), slice);
+    pub fn touch(&mut self, key: u32, pair: Fingerprint, slice: u32) {
+        let before = self.pairs.touch(pair, slice);
         if before == Some(slice) {
             return;
         }
@@ -57,11 +62,20 @@ impl Distinct {
             self.counts.resize(index + 1, 0);
             self.last_seen.resize((index + 1) * n, 0);
         }
+        if slice != self.slice {
+            // a division per slice instead of one per event
+            self.slice = slice;
+            self.place = slice as usize % n;
+        }
         match before {
-            Some(older) => self.last_seen[index * n + older as usize % n] -= 1,
+            Some(older) => {
+                let back = (slice - older) as usize;
+                let place = if self.place >= back { self.place - back } else { self.place + n - back };
+                self.last_seen[index * n + place] -= 1;
+            }
             None => self.counts[index] += 1,
         }
-        let now = &mut self.last_seen[index * n + slice as usize % n];
+        let now = &mut self.last_seen[index * n + self.place];
         if *now == 0 {
             self.current.push(key);
         }
@@ -117,7 +131,7 @@ mod tests {
             let fingerprint = |user: u8| Fingerprint::of(&user.to_string(), 0);
             for n in 0..log.len() {
                 let slice = first + n as u32;
-                log[n].iter().for_each(|(key, user)| distinct.touch(*key, fingerprint(*user), slice));
+                log[n].iter().for_each(|(key, user)| distinct.touch(*key, fingerprint(*user).with(*key), slice));
                 let window = &log[(n + 1).saturating_sub(slices as usize)..=n];
                 for key in 0..4 {
                     let users: HashSet<u8> = window.iter().flatten().filter(|e| e.0 == key).map(|e| e.1).collect();

@@ -23,11 +23,12 @@ impl Fingerprint {
         Self([hash as u32, (hash >> 32) as u32, (hash >> 64) as u32])
     }
 
-    /// The identity of the pair of this one and a number, such as a user on a page.
+    /// The identity of the pair of this one and a number, such as a user on a page. One multiplication is enough: different
+    /// numbers change different bits, and the fingerprint itself is as good as random.
     #[inline]
     pub fn with(self, number: u32) -> Self {
-        let (a, b) = (spread(number), spread(!number));
-        Self([self.0[0] ^ a as u32, self.0[1] ^ (a >> 32) as u32, self.0[2] ^ b as u32])
+        let mixed = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self([self.0[0] ^ mixed as u32, self.0[1] ^ (mixed >> 32) as u32, self.0[2]])
     }
 
     /// The identity of the pair of this one and another, such as an event id of a site.
@@ -47,15 +48,6 @@ impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(u64::from(self.0[0]) << 32 | u64::from(self.0[1]));
     }
-}
-
-/// A number made to look random (the finaliser of SplitMix64, Steele et al. 2014).
-#[inline]
-fn spread(number: u32) -> u64 {
-    let mut z = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -64,6 +64,9 @@ pub struct Judge {
     max_disorder_ms: i64,
     /// Highest event time per partition; `None` before its first valid record.
     high_marks: Vec<Option<i64>>,
+    /// The lowest of them, once all are there; and whether it must be looked for again.
+    lowest: Option<i64>,
+    moved: bool,
     ids: Recent,
     first_arrival: Option<i64>,
     newest_tick: u32,
@@ -78,6 +81,8 @@ impl Judge {
         Self {
             max_disorder_ms: config.max_disorder_ms,
             high_marks: vec![None; partitions],
+            lowest: None,
+            moved: false,
             ids: Recent::new((config.dedup_horizon_ms / TICK_MS + 1) as u32),
             first_arrival: None,
             newest_tick: 0,
@@ -96,7 +101,11 @@ impl Judge {
         let ts = record.event_time.0;
         let mark = &mut self.high_marks[partition];
         let high_mark = mark.map_or(ts, |mark| mark.max(ts));
-        *mark = Some(high_mark);
+        if *mark != Some(high_mark) {
+            // the lowest mark moves only with the mark that is the lowest
+            self.moved |= mark.is_none() || *mark <= self.lowest;
+            *mark = Some(high_mark);
+        }
         if ts < high_mark - self.max_disorder_ms {
             return Verdict::Late(Lateness { event_time: Timestamp(ts), high_mark: Timestamp(high_mark) });
         }
@@ -112,9 +121,13 @@ impl Judge {
 
     /// Event time up to which the log is complete: the minimum over all partitions of the high mark, less the allowed
     /// disorder, less one millisecond. `None` while a partition has no record.
-    pub fn watermark(&self) -> Option<Timestamp> {
-        let lowest = self.high_marks.iter().copied().min().flatten()?;
-        Some(Timestamp(lowest - self.max_disorder_ms - 1))
+    #[inline]
+    pub fn watermark(&mut self) -> Option<Timestamp> {
+        if self.moved {
+            self.moved = false;
+            self.lowest = self.high_marks.iter().copied().min().flatten();
+        }
+        Some(Timestamp(self.lowest? - self.max_disorder_ms - 1))
     }
 
     /// Bytes held.

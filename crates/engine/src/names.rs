@@ -12,7 +12,11 @@ use crate::fingerprint::Fingerprint;
 pub struct Names {
     numbers: HashMap<Fingerprint, u32, Ready>,
     names: Vec<Name>,
+    /// The newest slice in which each occurs, plus one; zero for a number that is free.
+    last: Vec<u32>,
     free: Vec<u32>,
+    /// The last name that was asked for: events of one site come in long runs.
+    recent: Option<(Fingerprint, u32)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,8 +24,6 @@ struct Name {
     site: u32,
     text: String,
     fingerprint: Fingerprint,
-    /// The newest slice in which it occurs; `None` for a number that is free.
-    last: Option<u32>,
 }
 
 /// A fingerprint is a hash already.
@@ -54,14 +56,23 @@ impl Names {
     /// The number of a name of `site` that occurs in `slice`. The fingerprint stands for both.
     #[inline]
     pub fn number(&mut self, fingerprint: Fingerprint, site: u32, text: &str, slice: u32) -> u32 {
-        if let Some(number) = self.numbers.get(&fingerprint) {
-            let name = &mut self.names[*number as usize];
-            if name.last < Some(slice) {
-                name.last = Some(slice);
-            }
-            return *number;
-        }
-        let name = Name { site, text: text.to_owned(), fingerprint, last: Some(slice) };
+        let found = match self.recent {
+            Some((recent, number)) if recent == fingerprint => Some(number),
+            _ => self.numbers.get(&fingerprint).copied(),
+        };
+        let number = match found {
+            Some(number) => number,
+            None => self.insert(Name { site, text: text.to_owned(), fingerprint }),
+        };
+        self.recent = Some((fingerprint, number));
+        let last = &mut self.last[number as usize];
+        *last = (*last).max(slice + 1);
+        number
+    }
+
+    #[cold]
+    fn insert(&mut self, name: Name) -> u32 {
+        let fingerprint = name.fingerprint;
         let number = match self.free.pop() {
             Some(number) => {
                 self.names[number as usize] = name;
@@ -69,6 +80,7 @@ impl Names {
             }
             None => {
                 self.names.push(name);
+                self.last.push(0);
                 (self.names.len() - 1) as u32
             }
         };
@@ -88,13 +100,15 @@ impl Names {
 
     /// Gives away the numbers of names that last occurred before slice `oldest`.
     pub fn release(&mut self, oldest: u32) {
-        for (number, name) in self.names.iter_mut().enumerate() {
-            if name.last.is_some_and(|last| last < oldest) {
-                name.last = None;
-                name.text = String::new();
-                self.numbers.remove(&name.fingerprint);
-                self.free.push(number as u32);
-            }
+        for (number, last) in
+            self.last.iter_mut().enumerate().filter(|(_, last)| (1..=oldest).contains(*last))
+        {
+            let name = &mut self.names[number];
+            *last = 0;
+            name.text = String::new();
+            self.numbers.remove(&name.fingerprint);
+            self.free.push(number as u32);
+            self.recent = None;
         }
     }
 

@@ -116,9 +116,9 @@ impl ByKey {
     }
 
     #[inline]
-    fn add(&mut self, key: u32, kinds: Kinds, user: Fingerprint, slice: u32) {
+    fn add(&mut self, key: u32, kinds: Kinds, pair: Fingerprint, slice: u32) {
         self.sums.add(key, kinds);
-        self.users.touch(key, user, slice);
+        self.users.touch(key, pair, slice);
     }
 
     fn end_slice(&mut self, totals: &mut Vec<(u32, KeyTotals)>) {
@@ -138,10 +138,19 @@ impl ByKey {
 /// Events that are collected before they are counted, so that the tables' memory is read ahead for all of them at once.
 const BATCH: usize = 64;
 
+/// An event of a batch, with the fingerprints of its pairs.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Waiting {
+    event: Counted,
+    page_user: Fingerprint,
+    product_user: Fingerprint,
+    site_user: Fingerprint,
+}
+
 /// The counters. Events come slice by slice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Shard {
-    batch: Vec<Counted>,
+    batch: Vec<Waiting>,
     visits: Vec<(u32, Fingerprint)>,
     pages: ByKey,
     products: ByKey,
@@ -172,7 +181,12 @@ impl Shard {
     /// Counts an event of a user of this shard.
     #[inline]
     pub fn count(&mut self, event: &Counted, slice: u32) {
-        self.batch.push(*event);
+        self.batch.push(Waiting {
+            event: *event,
+            page_user: event.user.with(event.page),
+            product_user: event.user.with(event.product),
+            site_user: event.user.with(event.site),
+        });
         if self.batch.len() >= BATCH {
             self.count_batch(slice);
         }
@@ -181,7 +195,7 @@ impl Shard {
     /// Notes an event of a visit of this shard.
     #[inline]
     pub fn visit(&mut self, event: &Counted, slice: u32) {
-        self.visits.push((event.site, event.session));
+        self.visits.push((event.site, event.session.with(event.site)));
         if self.visits.len() >= BATCH {
             self.count_visits(slice);
         }
@@ -189,28 +203,27 @@ impl Shard {
 
     fn count_batch(&mut self, slice: u32) {
         let mut batch = std::mem::take(&mut self.batch);
-        let warm = batch.iter().fold(0, |sum, event| {
-            let product = if event.product == NO_PRODUCT {
-                0
-            } else {
-                self.products.users.warm(event.product, event.user)
-            };
-            sum ^ product
-                ^ self.pages.users.warm(event.page, event.user)
-                ^ self.users.warm(event.site, event.user)
+        let warm = batch.iter().fold(0, |sum, waiting| {
+            sum ^ self.pages.users.warm(waiting.page_user)
+                ^ self.users.warm(waiting.site_user)
+                ^ if waiting.event.product == NO_PRODUCT {
+                    0
+                } else {
+                    self.products.users.warm(waiting.product_user)
+                }
         });
         std::hint::black_box(warm);
-        for event in batch.drain(..) {
+        for Waiting { event, page_user, product_user, site_user } in batch.drain(..) {
             let mut kinds = Kinds::default();
             kinds.0[usize::from(event.kind) & 3] = 1;
-            self.pages.add(event.page, kinds, event.user, slice);
+            self.pages.add(event.page, kinds, page_user, slice);
             if event.product != NO_PRODUCT {
-                self.products.add(event.product, kinds, event.user, slice);
+                self.products.add(event.product, kinds, product_user, slice);
             }
             self.sites.add(event.site, SiteSums { kinds, revenue: i128::from(event.value) });
-            self.users.touch(event.site, event.user, slice);
+            self.users.touch(event.site, site_user, slice);
             if EventType::ALL[usize::from(event.kind) & 3] == EventType::Purchase {
-                self.buyers.touch(event.site, event.user, slice);
+                self.buyers.touch(event.site, site_user, slice);
             }
         }
         self.batch = batch;
@@ -218,11 +231,9 @@ impl Shard {
 
     fn count_visits(&mut self, slice: u32) {
         let mut visits = std::mem::take(&mut self.visits);
-        std::hint::black_box(
-            visits.iter().fold(0, |sum, (site, session)| sum ^ self.sessions.warm(*site, *session)),
-        );
-        for (site, session) in visits.drain(..) {
-            self.sessions.touch(site, session, slice);
+        std::hint::black_box(visits.iter().fold(0, |sum, (_, visit)| sum ^ self.sessions.warm(*visit)));
+        for (site, visit) in visits.drain(..) {
+            self.sessions.touch(site, visit, slice);
             self.visited.add(site, 1);
         }
         self.visits = visits;

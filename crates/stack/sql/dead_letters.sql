@@ -20,9 +20,9 @@ SELECT source_partition, source_offset, record_value,
        -- before the length, which is measured in text: bytes that are none count as three
   CASE WHEN NOT ({{ is_utf8 }}) THEN ARRAY['not_json', 'the value is not UTF-8']
        WHEN {{ too_long }} THEN ARRAY['too_long', 'the value is longer than 65536 bytes']
-       WHEN is_canonical THEN ARRAY['future_timestamp', SUBSTRING(record_value, 15, 24)]
-       WHEN foreign_field_count IS NULL THEN ARRAY['not_json', 'the value is not one JSON object']
-       WHEN foreign_field_count <> 9 OR has_control_character THEN ARRAY['wrong_type', 'a field holds a control character']
+       WHEN is_canonical THEN ARRAY['future_timestamp', time_text]
+       WHEN piece_count IS NULL THEN ARRAY['not_json', 'the value is not one JSON object']
+       WHEN piece_count <> {{ foreign_piece_count }} OR has_control_character THEN ARRAY['wrong_type', 'a field holds a control character']
        WHEN event_type = '' THEN ARRAY['missing_field', 'event_type']
        WHEN event_type NOT IN ('page_view', 'click', 'add_to_cart', 'purchase', 'heartbeat') THEN ARRAY['unknown_event_type', event_type]
        WHEN event_type <> 'heartbeat' AND event_id = '' THEN ARRAY['missing_field', 'event_id']
@@ -30,16 +30,16 @@ SELECT source_partition, source_offset, record_value,
        WHEN event_type <> 'heartbeat' AND user_id = '' THEN ARRAY['missing_field', 'user_id']
        WHEN event_type <> 'heartbeat' AND session_id = '' THEN ARRAY['missing_field', 'session_id']
        WHEN event_type <> 'heartbeat' AND page_url = '' THEN ARRAY['missing_field', 'page_url']
-       WHEN foreign_timestamp = '' THEN ARRAY['missing_field', 'timestamp']
+       WHEN time_text = '' THEN ARRAY['missing_field', 'timestamp']
        WHEN event_type <> 'heartbeat' AND NOT REGEXP(amount, '^{{ number_pattern }}\z') THEN ARRAY['wrong_type', 'value']
-       WHEN NOT REGEXP(foreign_timestamp, '^{{ timestamp_pattern }}\z')
-         THEN ARRAY['bad_timestamp', foreign_timestamp]
-       ELSE ARRAY['future_timestamp', foreign_timestamp] END AS verdict
+       WHEN NOT REGEXP(time_text, '^{{ timestamp_pattern }}\z')
+         THEN ARRAY['bad_timestamp', time_text]
+       ELSE ARRAY['future_timestamp', time_text] END AS verdict
 FROM (
-  SELECT *, REGEXP(event_id || site_id || event_type || user_id || session_id || page_url || COALESCE(product_id, '') || foreign_timestamp || amount,
+  SELECT *, REGEXP(event_id || site_id || event_type || user_id || session_id || page_url || COALESCE(product_id, '') || time_text || amount,
                    '[\x00-\x1F]') AS has_control_character
   FROM records
-  WHERE event_time IS NULL
+  WHERE NOT is_valid
 );
 
 CREATE TEMPORARY VIEW late_records AS

@@ -3,9 +3,9 @@
 -- The value stays text (`format = raw`), because a record that is no event must reach the dead letters exactly as it
 -- came; Flink's JSON format would drop it without a trace.
 --
--- `event_time` decides everything. It is the earlier of the record's timestamp and its arrival, and NULL when the
--- record is no valid event; a NULL moves no watermark. The Kafka source evaluates the watermark per partition, long
--- before any view, so the whole rule for validity has to stand here. Two ways lead to it:
+-- `event_time` is the earlier of the record's timestamp and its arrival, and NULL when the record is no valid event. The
+-- Kafka source makes the watermark, per partition, long before any view, so the whole rule for validity has to stand
+-- here. Two ways lead to it:
 --
 --   canonical   our generator and collector write the fields in a fixed order without escapes: one regular expression
 --               checks such a record, and then it can be cut at its quotes, several times cheaper than JSON_VALUE
@@ -17,6 +17,13 @@
 -- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0004-one-rule-for-valid-events.md
 -- tells why; the differential test compares the two, record by record.
 --
+-- One question is left to the view `records`, where it is cheaper: whether the timestamp is too far in the future. Only a
+-- record whose `event_time` is its arrival can be so. The watermark asks it at once.
+--
+-- A watermark that comes late is harmless, one that comes too early is not. So while the job is behind, only one record in
+-- eight is asked for a watermark: the question is a good part of the work in the source. And no partition is read further
+-- than some seconds ahead of the slowest: what is ahead has to wait in memory for its turn.
+--
 -- (CASE evaluates the branch it takes; COALESCE would evaluate both. REGEXP and REGEXP_SUBSTR keep a compiled pattern,
 -- REGEXP_EXTRACT compiles it for every record.)
 CREATE TEMPORARY TABLE event_log (
@@ -24,11 +31,15 @@ CREATE TEMPORARY TABLE event_log (
   arrival TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   source_partition INT METADATA FROM 'partition' VIRTUAL,
   source_offset BIGINT METADATA FROM 'offset' VIRTUAL,
-  event_time AS CASE
-    WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, 15, 23)") }}
-    ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')", short=true) }} END,
+  event_time AS LEAST(CAST(arrival AS TIMESTAMP(3)), CASE
+    WHEN {{ is_canonical }} THEN {{ canonical_time('record_value', 15) }}
+    ELSE {{ time_of("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')") }} END),
   processing_time AS PROCTIME(),
-  WATERMARK FOR event_time AS event_time - {{ (max_disorder_ms + 1) | interval }}
+  WATERMARK FOR event_time AS CASE
+    WHEN arrival > CURRENT_TIMESTAMP - INTERVAL '2' SECOND OR MOD(source_offset, 8) = 0 THEN CASE
+      WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, 15, 23)") }}
+      ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')", short=true) }}
+    END - {{ (max_disorder_ms + 1) | interval }} END
 ) WITH (
   'connector' = 'kafka',
   'topic' = '{{ events_topic }}',
@@ -38,33 +49,35 @@ CREATE TEMPORARY TABLE event_log (
   'scan.startup.timestamp-millis' = '{{ startup_timestamp_ms }}',
 {%- endif %}
   'scan.watermark.emit.strategy' = 'on-periodic',
+  'scan.watermark.alignment.group' = 'events',
+  'scan.watermark.alignment.max-drift' = '3 s',
+  'scan.watermark.alignment.update-interval' = '100 ms',
   'format' = 'raw'
 );
 
--- The same two ways again, now for the fields: a canonical record is cut at its quotes, a foreign one at U+0001.
--- RAND() >= 0 is always true; it keeps the planner from copying the expression into each place that uses a field.
-CREATE TEMPORARY VIEW canonical_records AS
-SELECT *, CASE WHEN RAND() >= 0 AND {{ is_canonical }} THEN SPLIT(record_value, '"') END AS quoted
+-- The same two ways again, now for the fields. A canonical record is cut at its quotes, and its values are every fourth
+-- piece; a foreign one is joined so that cutting it at U+0001 gives the same pieces. (RAND() >= 0 is always true; it keeps
+-- the planner from copying the expression into each place that uses a field.)
+CREATE TEMPORARY VIEW marked_records AS
+SELECT *, RAND() >= 0 AND ({{ is_canonical }}) IS TRUE AS is_canonical
 FROM event_log;
 
 CREATE TEMPORARY VIEW cut_records AS
-SELECT *, CASE WHEN RAND() >= 0 AND quoted IS NULL THEN SPLIT({{ foreign_text }}, U&'\0001') END AS joined
-FROM canonical_records;
+SELECT *, SPLIT(CASE WHEN RAND() >= 0 AND is_canonical THEN record_value ELSE {{ foreign_pieces }} END,
+                CASE WHEN is_canonical THEN '"' ELSE U&'\0001' END) AS piece
+FROM marked_records;
 
 CREATE TEMPORARY VIEW records AS
 SELECT source_partition, source_offset, record_value, event_time, processing_time,
-       CASE WHEN quoted IS NOT NULL THEN quoted[8] ELSE joined[2] END AS event_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[12] ELSE joined[3] END AS site_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[16] ELSE joined[4] END AS event_type,
-       CASE WHEN quoted IS NOT NULL THEN quoted[20] ELSE joined[5] END AS user_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[24] ELSE joined[6] END AS session_id,
-       CASE WHEN quoted IS NOT NULL THEN quoted[28] ELSE joined[7] END AS page_url,
-       CASE WHEN quoted[30] = 'product_id' THEN quoted[32] ELSE NULLIF(joined[8], '') END AS product_id,
-       joined[1] AS foreign_timestamp,
-       CASE WHEN quoted IS NULL THEN joined[9]
-            WHEN quoted[16] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) END AS amount,
-       quoted IS NOT NULL AS is_canonical,
-       CARDINALITY(joined) AS foreign_field_count
+       piece[4] AS time_text, piece[8] AS event_id, piece[12] AS site_id, piece[16] AS event_type, piece[20] AS user_id,
+       piece[24] AS session_id, piece[28] AS page_url,
+       CASE WHEN NOT is_canonical THEN NULLIF(piece[32], '') WHEN piece[30] = 'product_id' THEN piece[32] END AS product_id,
+       CASE WHEN NOT is_canonical THEN piece[36]
+            WHEN piece[16] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) END AS amount,
+       is_canonical,
+       CARDINALITY(piece) AS piece_count,
+       CASE WHEN event_time < CAST(arrival AS TIMESTAMP(3)) THEN TRUE
+            ELSE event_time IS NOT NULL AND {{ is_allowed("REGEXP_SUBSTR(piece[4], '" ~ time_pattern ~ "')") }} END AS is_valid
 FROM cut_records;
 
 -- Late is decided by the log alone: an event is late when a valid record at a lower offset of its partition is more
@@ -77,7 +90,7 @@ FROM (
   SELECT source_partition, source_offset, record_value, event_time, processing_time, event_id, site_id, event_type,
          user_id, session_id, page_url, product_id, amount, CAST(event_time AS TIMESTAMP(3)) AS event_ms
   FROM records
-  WHERE event_time IS NOT NULL
+  WHERE is_valid
 );
 
 -- Events that count: on time, no heartbeat, and of all copies of one event the first (ROW_NUMBER = 1 in the order of

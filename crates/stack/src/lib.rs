@@ -5,7 +5,7 @@
 //! | [`stack`] | the whole: start, watch, stop |
 //! | [`java`], [`provision`] | finds Java and Maven; fetches the runtimes |
 //! | [`layout`], [`lock`], [`ports`] | the data directory, one `up` in it, free ports |
-//! | [`memory`] | how much memory each JVM gets |
+//! | [`memory`], [`class_archive`] | how much memory each JVM gets; the classes it need not load again |
 //! | [`supervisor`], [`rotating_log`] | one process: started, logged, started again |
 //! | [`kafka`] | the broker, the topics |
 //! | [`flink`] | the cluster, its REST interfaces, its checkpoints |
@@ -13,6 +13,7 @@
 //!
 //! The SQL itself is in `sql/`, one file per metric.
 
+pub mod class_archive;
 pub mod error;
 pub mod flink;
 pub mod java;

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::class_archive::{self, ClassArchive};
 use crate::rotating_log::{RotatingLog, tail};
 
 /// How to start a component.
@@ -31,6 +32,8 @@ pub struct Spec {
     pub environment: Vec<(String, String)>,
     /// Its log file.
     pub log: PathBuf,
+    /// Where the classes it loads are archived.
+    pub archive: Option<ClassArchive>,
 }
 
 /// The state of a component.
@@ -175,7 +178,7 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
                     shared.pid = Some(child.id());
                     shared.state = State::Starting;
                 }
-                match wait(&mut child, stop) {
+                match wait(spec, &mut child, stop) {
                     Some(why) => why,
                     None => {
                         let mut shared = lock(shared);
@@ -211,7 +214,7 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
 }
 
 /// Waits for the child: how it ended by itself, or `None` when it was stopped.
-fn wait(child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
+fn wait(spec: &Spec, child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
     loop {
         // the exit is noticed within 50 ms, without a signal handler that others may replace
         match stop.recv_timeout(Duration::from_millis(50)) {
@@ -221,7 +224,15 @@ fn wait(child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
                 }
             }
             Ok(patience) => {
-                end(child, patience);
+                let missing =
+                    spec.archive.as_ref().filter(|archive| archive.is_missing() && !patience.is_zero());
+                let patience =
+                    if missing.is_some() { patience.max(class_archive::PATIENCE) } else { patience };
+                if end(child, patience)
+                    && let Some(archive) = missing
+                {
+                    archive.keep();
+                }
                 return None;
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -232,21 +243,23 @@ fn wait(child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
     }
 }
 
+/// Ends the child; whether it did so by itself once it was asked.
 #[allow(unsafe_code)] // kill(2) has no safe wrapper in the standard library
-fn end(child: &mut Child, patience: Duration) {
+fn end(child: &mut Child, patience: Duration) -> bool {
     if !patience.is_zero() {
         // SAFETY: a plain system call; the child is not reaped yet, so its id is not reused.
         unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if matches!(child.try_wait(), Ok(Some(_))) {
-                return;
+                return true;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
     let _ = child.kill();
     let _ = child.wait();
+    false
 }
 
 #[allow(unsafe_code)] // pre_exec is unsafe: what runs in it must be async-signal-safe
@@ -312,6 +325,7 @@ mod tests {
                 command,
                 environment: vec![],
                 log,
+                archive: None,
             }),
             dir,
         )

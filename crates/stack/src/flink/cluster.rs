@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::class_archive::ClassArchive;
 use crate::error::{Result, StackError};
 use crate::java::Java;
 use crate::layout::Layout;
@@ -83,15 +84,20 @@ impl Cluster {
             command.extend(arguments);
             command
         };
-        let spec = |name: &'static str, address: String, command: Vec<String>| Spec {
-            name,
-            address,
-            command,
-            environment: vec![
-                ("FLINK_CONF_DIR".into(), conf.display().to_string()),
-                ("MALLOC_ARENA_MAX".into(), "2".into()),
-            ],
-            log: layout.log_of(name),
+        let spec = |name: &'static str, address: String, mut command: Vec<String>| {
+            let archive = ClassArchive::new(lib, name, java);
+            command.splice(1..1, archive.options());
+            Spec {
+                name,
+                address,
+                command,
+                environment: vec![
+                    ("FLINK_CONF_DIR".into(), conf.display().to_string()),
+                    ("MALLOC_ARENA_MAX".into(), "2".into()),
+                ],
+                log: layout.log_of(name),
+                archive: Some(archive),
+            }
         };
         let heap = self.memory.heap();
         let mut task_manager_options = vec![
@@ -101,6 +107,12 @@ impl Cluster {
             format!("-XX:MaxMetaspaceSize={}m", self.memory.metaspace),
             "-XX:+ExitOnOutOfMemoryError".into(),
             "-Xshare:auto".into(),
+            // much of what the optimising compiler does at a start is for code that soon rests again, such as the compiler of
+            // generated classes: it waits for code that is called a few times as often as it would by default
+            "-XX:Tier4InvocationThreshold=20000".into(),
+            "-XX:Tier4MinInvocationThreshold=3000".into(),
+            "-XX:Tier4CompileThreshold=50000".into(),
+            "-XX:Tier4BackEdgeThreshold=150000".into(),
         ];
         let collector_chosen = self
             .task_manager_options

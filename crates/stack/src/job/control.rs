@@ -304,7 +304,7 @@ impl JobControl {
             why: "the gateway must run on this machine, or share this directory with it".into(),
         })?;
         let ttl = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
-        let json = plan::adapt(&json, ttl)?;
+        let json = plan::adapt(&json, ttl, self.execution.parallelism)?;
         let write = |name: &str, text: &str| {
             fs::write(dir.join(name), text)
                 .map_err(StackError::io(format!("cannot write {}", dir.join(name).display())))

@@ -1,7 +1,13 @@
-//! What SQL cannot say: one change to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
+//! What SQL cannot say: two changes to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
 //!
-//! `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
+//! **Memory of the deduplication.** `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
 //! dedup horizon only, and they are a large part of the state, so it gets a time to live of its own.
+//!
+//! **No detours.** Between two keyed operators Flink sends every row through a network buffer, to the task of its key. With
+//! parallelism 1 there is one such task, and the row is written, read and copied for nothing, seven times on its way. Where
+//! the receiver keeps no row, its exchange is taken out of the plan, and Flink chains it to the sender: one thread, plain
+//! calls. The sort does keep rows, and a chained sender hands over the same row object again and again; its exchange stays,
+//! and divides the job into two busy threads.
 //!
 //! <https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/dev/table/concepts/overview/#configure-operator-level-state-ttl>
 
@@ -15,7 +21,7 @@ use crate::error::{Result, StackError};
 /// A LAG in event time is refused. SQL gives LAG no frame, and Flink's default is RANGE: rows of one millisecond are all
 /// added before any is answered, so two events of one user see each other as the previous one and the user is missed in
 /// every window that holds them. `sorted_events.sql` and a LAG in processing time do it right.
-pub fn adapt(json: &str, dedup_ttl_s: i64) -> Result<String> {
+pub fn adapt(json: &str, dedup_ttl_s: i64, parallelism: u32) -> Result<String> {
     let fail = |why: &str| StackError::Template { file: "the compiled plan".into(), why: why.into() };
     let mut plan: Value = serde_json::from_str(json).map_err(|e| fail(&e.to_string()))?;
     let mut changed = 0;
@@ -37,7 +43,53 @@ pub fn adapt(json: &str, dedup_ttl_s: i64) -> Result<String> {
     if changed != 1 {
         return Err(fail(&format!("it has {changed} deduplications in the known format")));
     }
+    if parallelism == 1 {
+        remove_exchanges(&mut plan);
+    }
     Ok(plan.to_string())
+}
+
+/// Takes out every exchange whose only receiver keeps no row: deduplication, and OVER in processing time.
+fn remove_exchanges(plan: &mut Value) {
+    let list =
+        |plan: &Value, name: &str| plan.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let (nodes, mut edges) = (list(plan, "nodes"), list(plan, "edges"));
+    let id = |edge: &Value, end: &str| edge.get(end).and_then(Value::as_i64);
+    let node =
+        |wanted: Option<i64>| nodes.iter().find(|node| node.get("id").and_then(Value::as_i64) == wanted);
+    let text =
+        |node: &Value, name: &str| node.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let keeps_no_row = |node: &Value| {
+        let description = text(node, "description");
+        let in_processing_time =
+            description.contains("orderBy=[sorted_order") || description.contains("orderBy=[processing_time");
+        match text(node, "type") {
+            kind if kind.contains("deduplicate") => true,
+            kind if kind.contains("over-aggregate") => in_processing_time,
+            _ => false,
+        }
+    };
+    let mut removed = Vec::new();
+    for exchange in nodes.iter().filter(|node| text(node, "type").contains("exchange")) {
+        let this = exchange.get("id").and_then(Value::as_i64);
+        let receivers: Vec<_> =
+            edges.iter().filter(|edge| id(edge, "source") == this).map(|edge| id(edge, "target")).collect();
+        let [receiver] = receivers[..] else { continue };
+        if !node(receiver).is_some_and(keeps_no_row) {
+            continue;
+        }
+        edges.retain(|edge| id(edge, "source") != this);
+        for edge in edges.iter_mut().filter(|edge| id(edge, "target") == this) {
+            edge["target"] = receiver.into();
+        }
+        removed.push(this);
+    }
+    plan["nodes"] = nodes
+        .iter()
+        .filter(|node| !removed.contains(&node.get("id").and_then(Value::as_i64)))
+        .cloned()
+        .collect();
+    plan["edges"] = edges.into();
 }
 
 #[cfg(test)]
@@ -52,8 +104,30 @@ mod tests {
             {"type":"stream-exec-deduplicate_1","state":[{"index":0,"ttl":"360 s","name":"deduplicateState"}]}]}"#
                 .replace("ORDER", order)
         };
-        assert!(adapt(&plan("sorted_order"), 180).unwrap().contains("\"180 s\""));
-        assert!(adapt(&plan("event_time"), 180).is_err());
-        assert!(adapt(r#"{"nodes":[]}"#, 180).is_err());
+        assert!(adapt(&plan("sorted_order"), 180, 1).unwrap().contains("\"180 s\""));
+        assert!(adapt(&plan("event_time"), 180, 1).is_err());
+        assert!(adapt(r#"{"nodes":[]}"#, 180, 1).is_err());
+    }
+
+    #[test]
+    fn a_row_makes_no_detour_to_the_only_task_unless_that_keeps_it() {
+        let plan = r#"{"nodes":[
+            {"id":1,"type":"stream-exec-calc_1"},
+            {"id":2,"type":"stream-exec-exchange_1"},
+            {"id":3,"type":"stream-exec-deduplicate_1","state":[{"ttl":"360 s"}]},
+            {"id":4,"type":"stream-exec-exchange_1"},
+            {"id":5,"type":"stream-exec-over-aggregate_1","description":"OverAggregate(orderBy=[event_time ASC])"},
+            {"id":6,"type":"stream-exec-exchange_1"},
+            {"id":7,"type":"stream-exec-over-aggregate_1","description":"OverAggregate(orderBy=[sorted_order ASC])"}],
+            "edges":[{"source":1,"target":2},{"source":2,"target":3},{"source":3,"target":4},{"source":4,"target":5},
+            {"source":5,"target":6},{"source":6,"target":7}]}"#;
+        let edges = |parallelism| -> Vec<(i64, i64)> {
+            let plan: Value = serde_json::from_str(&adapt(plan, 180, parallelism).unwrap()).unwrap();
+            assert_eq!(plan["nodes"].as_array().unwrap().len(), plan["edges"].as_array().unwrap().len() + 1);
+            let end = |edge: &Value, name: &str| edge[name].as_i64().unwrap();
+            plan["edges"].as_array().unwrap().iter().map(|e| (end(e, "source"), end(e, "target"))).collect()
+        };
+        assert_eq!(edges(1), [(1, 3), (3, 4), (4, 5), (5, 7)]);
+        assert_eq!(edges(2).len(), 6);
     }
 }

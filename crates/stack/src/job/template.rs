@@ -148,7 +148,11 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         foreign_pattern => foreign_pattern(),
         timestamp_pattern => format!("{DATE}T{TIME}{FRACTION}{CUT}Z"),
         number_pattern => NUMBER,
-        foreign_text => foreign_text(),
+        time_pattern => format!("^{DATE}T{TIME}{FRACTION}"),
+        foreign_text => foreign_text("", r" || U&'\0001' || "),
+        // each field at four times its number, as in a canonical record cut at its quotes
+        foreign_pieces => foreign_text(r"U&'\0001\0001\0001' || ", r" || U&'\0001\0001\0001\0001' || "),
+        foreign_piece_count => 36,
         too_long => too_long(),
         is_utf8 => IS_UTF8,
     }
@@ -233,7 +237,7 @@ fn too_long() -> String {
 
 /// Exactly one JSON object: `IS JSON OBJECT` overlooks what follows it, but nothing can follow it inside an array and
 /// inside an object alike.
-fn foreign_text() -> String {
+fn foreign_text(before: &str, between: &str) -> String {
     let fields = [
         "timestamp",
         "event_id",
@@ -246,10 +250,10 @@ fn foreign_text() -> String {
         "value",
     ]
     .map(|name| format!("COALESCE(JSON_VALUE(record_value, '$.{name}'), '')"))
-    .join(r" || U&'\0001' || ");
+    .join(between);
     format!(
         "CASE WHEN NOT ({}) AND {IS_UTF8} AND record_value IS JSON OBJECT AND ('[' || record_value || ']') IS JSON ARRAY \
-         AND ('{{\"\":' || record_value || '}}') IS JSON OBJECT\n      THEN {fields} END",
+         AND ('{{\"\":' || record_value || '}}') IS JSON OBJECT\n      THEN {before}{fields} END",
         too_long()
     )
 }

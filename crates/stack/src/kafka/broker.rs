@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use crate::class_archive::ClassArchive;
 use crate::error::{Result, StackError};
 use crate::java::Java;
 use crate::layout::Layout;
@@ -54,6 +55,8 @@ impl Broker {
         }
         let mut command = vec![java.program.display().to_string()];
         command.extend(memory::small_jvm(320));
+        let archive = ClassArchive::new(lib, "kafka", java);
+        command.extend(archive.options());
         command.push(format!("-Dlog4j2.configurationFile={}", log4j.display()));
         command.extend([
             "-cp".into(),
@@ -67,6 +70,7 @@ impl Broker {
             command,
             environment: vec![("MALLOC_ARENA_MAX".into(), "2".into())],
             log: layout.log_of("kafka"),
+            archive: Some(archive),
         })
     }
 

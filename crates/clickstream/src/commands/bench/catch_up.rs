@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use clickstream_event::Timestamp;
+use clickstream_event::{Timestamp, topic};
 use clickstream_stack::Stack;
 use clickstream_traffic::{EventSink, KeyStrategy, Producer, Traffic, TrafficConfig};
 
 use crate::config::Config;
 use crate::console::steps::Steps;
+use crate::logs::Log;
+use crate::logs::kafka::KafkaLog;
+use crate::proof::prove::prove;
+use crate::proof::report::Report;
 
-use super::start;
+use super::{Options, start};
 
 /// What was measured.
 pub struct CatchUp {
@@ -23,29 +27,55 @@ pub struct CatchUp {
     pub per_second: f64,
     /// The same over the second half of the backlog, when the job's code is compiled.
     pub per_second_warm: f64,
+    /// The proof of all that came of it, and how long it took.
+    pub proof: (Report, Duration),
 }
 
-/// Events per second of event time in the backlog: as dense as the heaviest traffic the product is meant for.
-const DENSITY: f64 = 5_000.0;
-
-/// Writes a backlog while no job runs, then lets the job read it.
-pub async fn measure(config: &Config, backlog: u64, steps: &Arc<Steps>) -> Result<CatchUp> {
-    let (stack, _scratch) = start(config, DENSITY, steps).await?;
-    let measured = run(&stack, backlog, steps).await;
+/// Writes a backlog while no job runs, then lets the job read it, and proves the rows.
+pub async fn measure(config: &Config, options: &Options, steps: &Arc<Steps>) -> Result<CatchUp> {
+    let Options { backlog, density, .. } = *options;
+    let (stack, _scratch) = start(config, density, steps).await?;
+    let measured = async {
+        let rates = run(&stack, backlog, density, steps).await?;
+        anyhow::Ok((rates, proof(config, &stack, steps).await?))
+    };
+    let measured = measured.await;
     stack.stop().await;
-    let (per_second, per_second_warm) = measured?;
-    Ok(CatchUp { backlog, density: DENSITY, per_second, per_second_warm })
+    let ((per_second, per_second_warm), proof) = measured?;
+    Ok(CatchUp { backlog, density, per_second, per_second_warm, proof })
 }
 
-async fn run(stack: &Stack, backlog: u64, steps: &Steps) -> Result<(f64, f64)> {
+/// Proves what the job wrote, once it writes no more.
+async fn proof(config: &Config, stack: &Stack, steps: &Steps) -> Result<(Report, Duration)> {
+    let log = KafkaLog::new(stack.kafka_address());
+    let engine = config.engine_config();
+    steps.line("proving the rows");
+    let proving = tokio::task::spawn_blocking(move || {
+        let mut written = None;
+        loop {
+            let now = log.bounds(topic::SITE_METRICS)?;
+            if written.as_ref() == Some(&now) {
+                break;
+            }
+            written = Some(now);
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        let began = Instant::now();
+        let report = prove(&log, engine, Timestamp::now)?;
+        Ok((report, began.elapsed()))
+    });
+    proving.await?
+}
+
+async fn run(stack: &Stack, backlog: u64, density: f64, steps: &Steps) -> Result<(f64, f64)> {
     if let Some(job) = stack.job().alive().await? {
         stack.rest().cancel(&job.id).await?;
     }
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
-    let start = Timestamp(Timestamp::now().0 - (backlog as f64 / DENSITY * 1000.0) as i64);
+    let start = Timestamp(Timestamp::now().0 - (backlog as f64 / density * 1000.0) as i64);
     let traffic = Traffic::new(TrafficConfig {
         seed: 1,
-        rate: DENSITY,
+        rate: density,
         start,
         sites: vec!["shop".into()],
         bots: 0.0,

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::console::window::thousands;
 use crate::embedded::shards::ThreadedShards;
 
-/// Events that are made, then taken, at a time.
-const CHUNK: usize = 8_192;
+/// Events that are made, then taken, at a time: few enough to stay in the cache, as events do that were just read.
+const CHUNK: usize = 1_024;
 /// Events that are read ahead for.
 const AHEAD: usize = 32;
 /// Runs of the main figures; the median is reported.
@@ -26,7 +26,7 @@ const RUNS: usize = 5;
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     decode: f64,
-    prepare: f64,
+    /// Fingerprints and counting.
     count: f64,
 }
 
@@ -57,24 +57,21 @@ pub fn measure(config: &Config) -> Result<String> {
     );
     let shape = Shape::default();
     let events = u64::from(shape.rate) * window_s;
-    let mut runs: Vec<Run> =
-        (0..RUNS).map(|n| run(engine, shape, events, events / 2, n as u64, true)).collect();
+    let mut runs: Vec<Run> = (0..RUNS).map(|n| run(engine, shape, events, events / 2, n as u64)).collect();
     let mut median = |cost: fn(&Run) -> f64| {
         runs.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
         cost(&runs[RUNS / 2])
     };
-    let (decode, prepare, count) =
-        (median(|r| r.cost.decode), median(|r| r.cost.prepare), median(|r| r.cost.count));
+    let (decode, count) = (median(|r| r.cost.decode), median(|r| r.cost.count));
     let per_second = |ns: f64| thousands((1e9 / ns) as u64);
     let _ = writeln!(
         out,
-        "\n## One core, {} pages by Zipf's law, {} users\n\n| from | ns per event | events per second |\n|---|---|---|\n| parsed events (fingerprints {prepare:.0} ns, counting {count:.0} ns) | {:.0} | {} |\n| JSON bytes (decoding {decode:.0} ns more) | {:.0} | {} |",
+        "\n## One core, {} pages by Zipf's law, {} users\n\n| from | ns per event | events per second |\n|---|---|---|\n| parsed events | {count:.0} | {} |\n| JSON bytes, canonical form (decoding {decode:.0} ns more) | {:.0} | {} |",
         thousands(u64::from(shape.pages)),
         thousands(u64::from(shape.users)),
-        prepare + count,
-        per_second(prepare + count),
-        decode + prepare + count,
-        per_second(decode + prepare + count)
+        per_second(count),
+        decode + count,
+        per_second(decode + count)
     );
     let _ = writeln!(
         out,
@@ -91,7 +88,7 @@ pub fn measure(config: &Config) -> Result<String> {
             (100_000, 100_000),
             (1_000_000, 1_000_000),
         ] {
-            let run = run(engine, Shape { pages, users, skew, ..shape }, events, events / 2, 1, false);
+            let run = run(engine, Shape { pages, users, skew, ..shape }, events, events / 2, 1);
             let p50 = run.fires.get(run.fires.len() / 2).copied().unwrap_or(0.0) / 1e3;
             let max = run.fires.last().copied().unwrap_or(0.0) / 1e3;
             let _ = writeln!(
@@ -99,7 +96,7 @@ pub fn measure(config: &Config) -> Result<String> {
                 "| {} | {} | {skew:?} | {:.0} | {} | {:.0} | {:.0} | {} | {p50:.2}, {max:.2} | {:.2} |",
                 thousands(u64::from(pages)),
                 thousands(u64::from(users)),
-                run.cost.prepare + run.cost.count,
+                run.cost.count,
                 thousands(run.pairs as u64),
                 run.pair_bytes as f64 / run.pairs.max(1) as f64,
                 run.all_bytes as f64 / 1e6,
@@ -136,12 +133,12 @@ fn cpu() -> Duration {
 }
 
 /// Fills the window with `fill` events, then measures `measured` more.
-fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64, json: bool) -> Run {
+fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) -> Run {
     let begin = Timestamp(1_795_583_040_000);
     let mut load = Workload::new(shape, begin, seed);
     let mut engine = Engine::new(config, 1);
     let preparer = engine.preparer();
-    let (mut decoding, mut preparing, mut counting) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut decoding, mut counting) = (Duration::ZERO, Duration::ZERO);
     let mut fires = Vec::new();
     let mut rows = 0;
     let mut bytes = Vec::new();
@@ -149,34 +146,33 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64, 
     let chunks = (fill + measured).div_ceil(CHUNK as u64);
     for chunk in 0..chunks {
         let measuring = chunk * CHUNK as u64 >= fill;
-        let mut records = load.chunk(CHUNK);
-        if json {
-            bytes.clear();
-            ends.clear();
-            for record in &records {
-                if let Record::Event(event, ts) = record {
-                    event.encode(&mut bytes);
-                    ends.push((bytes.len(), *ts));
-                }
+        bytes.clear();
+        ends.clear();
+        for record in load.chunk(CHUNK) {
+            if let Record::Event(event, ts) = record {
+                event.encode(&mut bytes);
+                ends.push((bytes.len(), ts));
             }
-            records.clear();
-            let before = cpu();
-            let mut from = 0;
-            for (end, ts) in &ends {
-                records.extend(decode(&bytes[from..*end], *ts, Rules::default()));
-                from = *end;
-            }
-            decoding += if measuring { cpu() - before } else { Duration::ZERO };
         }
         let before = cpu();
-        let prepared: Vec<Prepared<'_>> =
-            records.into_iter().map(|record| preparer.prepare(record)).collect();
+        let mut records = Vec::with_capacity(CHUNK);
+        let mut from = 0;
+        for (end, ts) in &ends {
+            records.extend(decode(&bytes[from..*end], *ts, Rules::default()));
+            from = *end;
+        }
         let between = cpu();
-        for part in prepared.chunks(AHEAD) {
-            engine.warm(part);
+        let mut prepared: Vec<Prepared<'_>> = Vec::with_capacity(AHEAD);
+        let mut records = records.into_iter().peekable();
+        while let Some(record) = records.next() {
+            prepared.push(preparer.prepare(record));
+            if prepared.len() < AHEAD && records.peek().is_some() {
+                continue;
+            }
+            engine.warm(&prepared);
             let before = Instant::now();
-            for record in part {
-                engine.push_prepared(0, record.event_time, record);
+            for record in prepared.drain(..) {
+                engine.push_prepared(0, record.event_time, &record);
             }
             if engine.has_closed() {
                 let took = before.elapsed().as_secs_f64() * 1e6;
@@ -187,7 +183,7 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64, 
             }
         }
         if measuring {
-            preparing += between - before;
+            decoding += between - before;
             counting += cpu() - between;
         }
     }
@@ -201,7 +197,7 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64, 
     let (ids, names) = engine.front_bytes();
     let (pair_bytes, all) = shard.bytes();
     Run {
-        cost: Cost { decode: per_event(decoding), prepare: per_event(preparing), count: per_event(counting) },
+        cost: Cost { decode: per_event(decoding), count: per_event(counting) },
         fires,
         rows,
         pairs: shard.page_user_pairs(slice as u32),

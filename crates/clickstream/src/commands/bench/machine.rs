@@ -31,6 +31,13 @@ pub fn usage(name: &str, pid: u32) -> Option<Usage> {
     Some(Usage { name: name.to_owned(), cpu_s: ticks / 100.0, resident_mib: resident / 1024.0 })
 }
 
+/// The most memory this process has held so far, in MiB.
+pub fn peak_mib() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
 /// The machine in one line.
 pub fn describe() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -48,6 +48,7 @@ pub struct Options {
     warmup: Duration,
     measure: Duration,
     backlog: u64,
+    density: f64,
     out: Option<PathBuf>,
 }
 
@@ -76,6 +77,11 @@ impl Options {
             warmup: time("warmup")?,
             measure: time("measure")?,
             backlog: text("backlog").parse().map_err(|_| wrong("backlog", "a whole number is needed"))?,
+            density: text("density")
+                .parse()
+                .ok()
+                .filter(|d| (10.0..=1e6).contains(d))
+                .ok_or_else(|| wrong("density", "a number from 10 to 1000000 is needed"))?,
             out: matches.get_one::<PathBuf>("out").cloned(),
         })
     }
@@ -104,7 +110,7 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
         if options.backlog > 0 {
             steps.line(&format!("catching up with {} events", options.backlog));
             // what was measured before took long: it is not lost to a catch-up that fails
-            match catch_up::measure(&config, options.backlog, &steps).await {
+            match catch_up::measure(&config, &options, &steps).await {
                 Ok(catch_up) => report.catch_up(&catch_up),
                 Err(error) => report.failure("Catch-up", &error),
             }

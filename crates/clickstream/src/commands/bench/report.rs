@@ -88,6 +88,16 @@ impl Report {
             "\n## Catch-up\n\nA backlog of {} events ({} per second of event time) was read at **{:.0} events/s**, from the first record read to the last, by a job on a cluster that had just started; its second half at **{:.0} events/s**, when most of the code is compiled.",
             catch_up.backlog, catch_up.density, catch_up.per_second, catch_up.per_second_warm
         );
+        let (proof, took) = &catch_up.proof;
+        let _ = writeln!(
+            self.0,
+            "\n`verify` recounted all of it and compared {} rows in **{:.1} s** ({:.0} events/s): {} differ. The process held at most {:.0} MB.",
+            proof.equal() + proof.problems(),
+            took.as_secs_f64(),
+            proof.balance.records as f64 / took.as_secs_f64(),
+            proof.problems(),
+            machine::peak_mib()
+        );
     }
 
     /// Adds that a measurement failed.
