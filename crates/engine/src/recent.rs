@@ -3,14 +3,14 @@
 //! Slots of 16 bytes (12 of identity, 4 of time), open addressing with linear probing: a look-up touches one cache line as
 //! a rule. Nothing is ever deleted. A slot whose time is more than the lifetime ago is as good as empty, and is taken over
 //! when a probe passes it, or dropped when its part of the table is rebuilt. The table is cut into [`PARTS`] parts that grow
-//! and shrink on their own, so that no single rebuild takes longer than a fraction of a millisecond.
+//! and shrink on their own, so that no single rebuild takes longer than a millisecond or so.
 
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
 
 /// Parts of the table; a power of two.
-const PARTS: usize = 256;
+const PARTS: usize = 64;
 /// Slots of the smallest part.
 const MIN_SLOTS: usize = 8;
 

@@ -102,28 +102,40 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// The place of the next quote at or after `from`, if no backslash and no control character comes before it. Eight bytes
-/// at a time (the "find a zero byte" trick; H. S. Warren, Hacker's Delight, 6-1).
+/// The place of the next quote at or after `from`, if no backslash and no control character comes before it.
 #[inline]
 fn end_of_text(bytes: &[u8], from: usize) -> Option<usize> {
+    let place = from + first_special(bytes.get(from..)?)?;
+    (bytes[place] == b'"').then_some(place)
+}
+
+/// Whether a text stands in JSON as itself.
+#[inline]
+pub(crate) fn is_plain(text: &str) -> bool {
+    first_special(text.as_bytes()).is_none()
+}
+
+/// The place of the first quote, backslash or control character, eight bytes at a time (the "find a zero byte" trick; H. S.
+/// Warren, Hacker's Delight, 6-1).
+#[inline]
+fn first_special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok()) {
-        let word = u64::from_le_bytes(chunk);
-        let special = zero(word ^ (ONES * 0x22))
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (n, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let special = (zero(word ^ (ONES * 0x22))
             | zero(word ^ (ONES * 0x5c))
-            | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
+            | (word.wrapping_sub(ONES * 0x20) & !word))
+            & HIGHS;
         if special != 0 {
-            at += special.trailing_zeros() as usize / 8;
-            return (bytes[at] == b'"').then_some(at);
+            // above the lowest hit a borrow may have made others; the lowest is one
+            return Some(n * 8 + special.trailing_zeros() as usize / 8);
         }
-        at += 8;
     }
-    let rest = bytes.get(at..)?;
     let place = rest.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20)?;
-    (rest[place] == b'"').then_some(at + place)
+    Some(chunks.len() * 8 + place)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use rust_decimal::Decimal;
 
 use crate::Timestamp;
+use crate::canonical::is_plain;
 
 /// What a visitor did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -128,8 +129,7 @@ fn write_member(name: &str, text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    let plain = text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
-    if plain {
+    if is_plain(text) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

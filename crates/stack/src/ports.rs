@@ -1,6 +1,7 @@
 //! Checks ports before anything is started, so that a taken one is named at once and not by a dying JVM.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 
 use crate::error::{Result, StackError};
@@ -28,10 +29,13 @@ pub fn check(wanted: &[Wanted]) -> Result<()> {
 }
 
 /// A port that is free now, for tests and for ports nobody needs to know.
+///
+/// Not one of those the kernel gives to outgoing connections (from 32768 on Linux): between now and its use, or while a killed
+/// process starts again, any client on the machine could be given it.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map_or(0, |address| address.port())
+    let random = || (RandomState::new().hash_one(0) % 12_000) as u16 + 20_000;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..1_000).map(|_| random()).find(free).unwrap_or(0)
 }
 
 /// The process that listens on `port`, as `name (process 123)`, where `/proc` shows it to us.

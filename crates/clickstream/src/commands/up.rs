@@ -129,8 +129,8 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
     let generator = config.generate.then(|| {
         tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
     });
-    let log = Box::new(KafkaLog::new(stack.kafka_address()));
-    let proof = proving::start(config, log, shutdown.clone());
+    let log = KafkaLog::new(stack.kafka_address());
+    let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, stack, &producer, site, arrivals, &proof) => outcome,
         () = stack.watch() => Ok(()),

@@ -118,7 +118,8 @@ async fn serve(
     let generator = config
         .generate
         .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
-    let proof = proving::start(config, Box::new(EmbeddedLog::new(&layout.embedded())), shutdown.clone());
+    let log = EmbeddedLog::new(&layout.embedded());
+    let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, layout, pipeline, arrivals, &proof) => outcome,
         () = interrupted() => Ok(()),

@@ -217,7 +217,7 @@ fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
     }
     let mut apart = Vec::new();
     for (n, what) in [
-        (report.pending, "rows are still to be written"),
+        (report.pending, "rows of the newest windows are still to be written"),
         (report.beyond, "rows are of windows that ended after the log was read"),
         (report.before, "rows are of windows before the first that is whole in the log and of this shape"),
         (report.written_again, "rows were written again, the same, as after a restart"),

@@ -88,7 +88,7 @@ impl Follower {
         self.proof.settle(false);
         let read: Vec<(i64, i64)> =
             self.from.iter().zip(&bounds.0).map(|(from, (_, high))| (*from, *high)).collect();
-        if let Some(to) = self.proof.report().to {
+        if let Some(to) = self.proof.report().complete_to {
             // a step later, as they may still be on their way
             self.proof.settle_letters(&self.settled, &read);
             self.settled = self.log.offsets_at(topic::EVENTS, to)?;

@@ -7,7 +7,8 @@
 //! - **from**: windows that begin before the log does (its head was cut by retention, or reading began later) cannot be
 //!   recounted, and windows before the first row of the present shape were counted otherwise. An event counts by its event
 //!   time, which is never later than its arrival; so windows that begin at or after the first arrival are whole.
-//! - **to**: the newest window in the results may be half written, so missing rows are judged up to the one before.
+//! - **to**: while the pipeline runs, the newest windows may be half written, and after a crash be written again; rows that are
+//!   there are compared at once, but a row is only missing when it should have been written a minute ago.
 //! - what **timing** decides: see [`timing`].
 
 pub mod explain;
@@ -28,6 +29,10 @@ use crate::logs::LogRecord;
 use report::{Difference, Report};
 use row::{Row, RowKey};
 use timing::Timing;
+
+/// While the pipeline runs, what is missing may be on its way: after a crash it is written again from a checkpoint. Only what
+/// is older than this, by the newest window written, is missing for good, in milliseconds.
+pub const RECOVERY_MS: i64 = 60_000;
 
 /// Differences that are kept for show.
 const SHOWN: usize = 50;
@@ -295,11 +300,11 @@ impl Proof {
 
     /// Judges what is missing and what should not be there in all windows that are settled.
     ///
-    /// `all_written`: whether nothing is to come any more, so that the newest window is whole too.
+    /// `all_written`: whether nothing is to come any more, so that the newest windows are whole too.
     pub fn settle(&mut self, all_written: bool) {
         let slide = self.config.windows.slide_ms();
         let Some(newest) = self.newest_written else { return };
-        let to = if all_written { newest } else { Timestamp(newest.0 - slide) };
+        let to = if all_written { newest } else { Timestamp(newest.0 - slide.max(RECOVERY_MS)) };
         let first = self.first_written.unwrap_or(newest);
         let settled: Vec<RowKey> =
             self.waiting.keys().take_while(|key| key.window_end <= to).copied().collect();
@@ -341,7 +346,8 @@ impl Proof {
             let windows = self.config.windows;
             Timestamp(windows.first_start_at(from).0 + windows.size_ms())
         })));
-        self.report.to = Some(to.min(closed));
+        self.report.to = Some(newest.min(closed));
+        self.report.complete_to = Some(to.min(closed));
     }
 
     /// Judges dead letters, by the place of their records: one is missing if its record stands below `settled`, and one is

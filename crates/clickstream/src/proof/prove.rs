@@ -47,7 +47,7 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
     })?;
     proof.settle(!live);
     // when a window was written, the letters of all records that arrived before its end were
-    let settled = match proof.report().to {
+    let settled = match proof.report().complete_to {
         Some(to) => log.offsets_at(topic::EVENTS, to)?,
         None => Vec::new(),
     };

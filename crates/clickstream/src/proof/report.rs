@@ -138,6 +138,8 @@ pub struct Report {
     pub from: Option<Timestamp>,
     /// End of the last one.
     pub to: Option<Timestamp>,
+    /// End of the last one in which no row can be missing.
+    pub complete_to: Option<Timestamp>,
     /// End of the newest window with a row that was found equal.
     pub proven_to: Option<Timestamp>,
     /// Rows the pipeline has still to write.

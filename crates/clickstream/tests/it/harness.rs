@@ -133,6 +133,13 @@ impl World {
         std::fs::read_to_string(self.dir.path().join("up.out")).unwrap_or_default()
     }
 
+    /// The newest lines of a process's log.
+    pub fn log(&self, component: &str) -> String {
+        let log = std::fs::read_to_string(self.dir.path().join(format!("logs/{component}.log")))
+            .unwrap_or_default();
+        log.lines().filter(|line| line.contains("recount")).take(20).map(|line| format!("{line}\n")).collect()
+    }
+
     pub fn status(&self) -> Value {
         let output = binary().args(["status", "--json", "--data-dir"]).arg(self.dir.path()).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
@@ -205,7 +212,9 @@ impl Drop for World {
                 let tail: Vec<&str> = output.lines().rev().take(30).collect();
                 eprintln!("last lines of `up`:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
             }
-            signal(up.id() as i32, libc::SIGTERM);
+            if up.try_wait().is_ok_and(|ended| ended.is_none()) {
+                signal(up.id() as i32, libc::SIGTERM);
+            }
             let _ = up.wait();
         }
         drop(self.beside.take());

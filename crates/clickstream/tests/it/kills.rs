@@ -61,6 +61,17 @@ fn rows_equal_a_recount_after_killing_everything() {
         });
         wait_for_results(&world, &format!("kill -9 of the {component}"), killed);
     }
+    // the proof beside the pipeline has seen all of it, and holds nothing against it
+    let proven = world.output().lines().rev().find_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["type"] == "stats").then_some(line)
+    });
+    let proven = proven.unwrap();
+    assert!(
+        proven["differences"] == 0 && proven["proven_rows"].as_u64() > Some(100),
+        "{proven}\n{}",
+        world.log("clickstream")
+    );
     // ourselves: nothing may be left behind, and the next `up` goes on
     let children: Vec<i32> = world.pids();
     world.kill("clickstream");
