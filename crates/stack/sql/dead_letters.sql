@@ -20,7 +20,7 @@ SELECT source_partition, source_offset, record_value,
        -- before the length, which is measured in text: bytes that are none count as three
   CASE WHEN NOT ({{ is_utf8 }}) THEN ARRAY['not_json', 'the value is not UTF-8']
        WHEN {{ too_long }} THEN ARRAY['too_long', 'the value is longer than 65536 bytes']
-       WHEN is_canonical THEN ARRAY['future_timestamp', SUBSTRING(record_value, 15, 24)]
+       WHEN is_canonical THEN ARRAY['future_timestamp', time_text]
        WHEN piece_count IS NULL THEN ARRAY['not_json', 'the value is not one JSON object']
        WHEN piece_count <> {{ foreign_piece_count }} OR has_control_character THEN ARRAY['wrong_type', 'a field holds a control character']
        WHEN event_type = '' THEN ARRAY['missing_field', 'event_type']

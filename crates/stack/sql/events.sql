@@ -12,17 +12,17 @@
 --   foreign     any other JSON object: JSON_VALUE takes the fields out, they are joined by U+0001, and a second
 --               expression checks them. No valid field holds a control character, so the join is unambiguous.
 --
+-- The rule is the decoder's (crates/event/src/validate.rs) word for word, leniencies included. They come from JSON_VALUE, in
+-- which nothing can be forbidden: numbers and booleans are read as text, digit for digit, half a surrogate pair as '?',
+-- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0004-one-rule-for-valid-events.md
+-- tells why; the differential test compares the two, record by record.
+--
 -- One question is left to the view `records`, where it is cheaper: whether the timestamp is too far in the future. Only a
 -- record whose `event_time` is its arrival can be so. The watermark asks it at once.
 --
 -- A watermark that comes late is harmless, one that comes too early is not. So while the job is behind, only one record in
 -- eight is asked for a watermark: the question is a good part of the work in the source. And no partition is read further
 -- than some seconds ahead of the slowest: what is ahead has to wait in memory for its turn.
---
--- The rule is the decoder's (crates/event/src/validate.rs) word for word, leniencies included. They come from JSON_VALUE, in
--- which nothing can be forbidden: numbers and booleans are read as text, digit for digit, half a surrogate pair as '?',
--- and its reader's limits (depth, digits, length of keys) hold for all of a record. docs/adr/0004-one-rule-for-valid-events.md
--- tells why; the differential test compares the two, record by record.
 --
 -- (CASE evaluates the branch it takes; COALESCE would evaluate both. REGEXP and REGEXP_SUBSTR keep a compiled pattern,
 -- REGEXP_EXTRACT compiles it for every record.)
@@ -38,7 +38,7 @@ CREATE TEMPORARY TABLE event_log (
   WATERMARK FOR event_time AS CASE
     WHEN arrival > CURRENT_TIMESTAMP - INTERVAL '2' SECOND OR MOD(source_offset, 8) = 0 THEN CASE
       WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, 15, 23)") }}
-      ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')") }}
+      ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')", short=true) }}
     END - {{ (max_disorder_ms + 1) | interval }} END
 ) WITH (
   'connector' = 'kafka',
@@ -77,7 +77,7 @@ SELECT source_partition, source_offset, record_value, event_time, processing_tim
        is_canonical,
        CARDINALITY(piece) AS piece_count,
        CASE WHEN event_time < CAST(arrival AS TIMESTAMP(3)) THEN TRUE
-            ELSE event_time IS NOT NULL AND {{ is_before_limit("REGEXP_SUBSTR(piece[4], '" ~ time_pattern ~ "')") }} END AS is_valid
+            ELSE event_time IS NOT NULL AND {{ is_allowed("REGEXP_SUBSTR(piece[4], '" ~ time_pattern ~ "')") }} END AS is_valid
 FROM cut_records;
 
 -- Late is decided by the log alone: an event is late when a valid record at a lower offset of its partition is more

@@ -64,14 +64,15 @@ CAST(CAST(SUBSTRING({{ text }}, {{ at }}, 10) AS DATE) AS TIMESTAMP(3)) + INTERV
       + CAST(SUBSTRING({{ text }}, {{ at + 17 }}, 2) AS INT) * 1000 + CAST(SUBSTRING({{ text }}, {{ at + 20 }}, 3) AS INT))
 {%- endmacro %}
 
-{#- As text, what is greater than the last time that is not too far ahead of the arrival. Of two times in one format the later is the
-    greater text; where a text has fewer than three digits of fraction the last time gets one more: then no text of
-    the same time is greater, and every text of a later time still is. -#}
-{% macro limit() %}CAST(CAST(arrival AS TIMESTAMP(3)) + {{ max_future_ms | interval }} AS STRING) || '0'{% endmacro %}
-{% macro is_before_limit(text) %}REPLACE({{ text }}, 'T', ' ') < {{ limit() }}{% endmacro %}
+{#- A time so far ahead of the arrival, as text. Of two times in one format the later is the greater text; and of one with
+    fewer digits of fraction than the limit, too: of equal times it is the lesser text, and only a later time is greater. -#}
+{% macro limit(ms) %}CAST(CAST(arrival AS TIMESTAMP(3)) + {{ ms | interval }} AS STRING){% endmacro %}
+{% macro is_allowed(text) %}REPLACE({{ text }}, 'T', ' ') <= {{ limit(max_future_ms) }}{% endmacro %}
 
 {#- The earlier of the time in a text and the arrival; NULL where the text holds no time, or one more than max_future
-    ahead of the arrival. Written so that `text`, an expensive expression, stands there once. -#}
-{% macro not_in_the_future(text) -%}
-LEAST(TRY_CAST(REPLACE(LEAST(REPLACE({{ text }}, 'T', ' '), {{ limit() }}), {{ limit() }}, '') AS TIMESTAMP(3)), CAST(arrival AS TIMESTAMP(3)))
+    ahead of the arrival. Written so that `text`, an expensive expression, stands there once. Where the text may have fewer
+    than three digits of fraction (`short`), the limit is the last time allowed and a digit more, not the first one refused. -#}
+{% macro not_in_the_future(text, short=false) -%}
+{% set bound = limit(max_future_ms) ~ " || '0'" if short else limit(max_future_ms + 1) -%}
+LEAST(TRY_CAST(REPLACE(LEAST(REPLACE({{ text }}, 'T', ' '), {{ bound }}), {{ bound }}, '') AS TIMESTAMP(3)), CAST(arrival AS TIMESTAMP(3)))
 {%- endmacro %}
