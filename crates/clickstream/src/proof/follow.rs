@@ -92,7 +92,8 @@ impl Follower {
             // a step later, as they may still be on their way
             self.proof.settle_letters(&self.settled, &read);
             self.settled = self.log.offsets_at(topic::EVENTS, to)?;
-            self.proof.forget(Timestamp(to.0 - self.config.windows.size_ms() - REMEMBERED_MS));
+            let before = Timestamp(to.0 - self.config.windows.size_ms() - REMEMBERED_MS);
+            self.proof.forget(before, &self.log.offsets_at(topic::EVENTS, before)?);
         }
         Ok(self.proof.report())
     }

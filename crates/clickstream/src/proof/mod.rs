@@ -60,7 +60,7 @@ struct Found {
     in_shape: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct FoundLetter {
     reason: u64,
     raw: u64,
@@ -79,6 +79,10 @@ pub struct Proof {
     proven: BTreeMap<RowKey, u64>,
     letters: HashMap<(i32, i64), FoundLetter>,
     expected_letters: BTreeMap<(i32, i64), DeadLetter>,
+    /// Dead letters that were compared, for those that are written again later.
+    proven_letters: HashMap<(i32, i64), FoundLetter>,
+    /// Of records below these offsets, one per partition, dead letters are not remembered any more.
+    forgotten: Vec<i64>,
     /// Records that may or may not have a dead letter: what would tell was removed with the head of the log, or not read.
     undecided: HashSet<(i32, i64)>,
     /// Ends of the first and the newest window of the right shape in the site metrics.
@@ -104,6 +108,8 @@ impl Proof {
             proven: BTreeMap::new(),
             letters: HashMap::new(),
             expected_letters: BTreeMap::new(),
+            proven_letters: HashMap::new(),
+            forgotten: vec![0; partitions],
             undecided: HashSet::new(),
             first_written: None,
             newest_written: None,
@@ -252,13 +258,23 @@ impl Proof {
             reason: xxh3_64(letter.reason.as_bytes()),
             raw: letter.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes())),
         };
-        match self.expected_letters.remove(&at) {
-            Some(expected) => self.compare_letter(&expected, found),
-            None => {
-                if self.letters.insert(at, found).is_some() {
-                    self.report.letters_again += 1;
-                }
+        let forgotten = self.forgotten.get(at.0.max(0) as usize).is_some_and(|below| at.1 < *below);
+        match (self.expected_letters.remove(&at), self.proven_letters.get(&at)) {
+            (Some(expected), _) => self.compare_letter(&expected, found),
+            (None, Some(before)) if *before == found => self.report.letters_again += 1,
+            (None, None) if forgotten => self.report.letters_again += 1,
+            (None, Some(_)) => {
+                self.report.differ(topic::DEAD_LETTERS);
+                self.report.add(Difference::forged_letter(at));
             }
+            (None, None) => match self.letters.insert(at, found) {
+                Some(before) if before != found => {
+                    self.report.differ(topic::DEAD_LETTERS);
+                    self.report.add(Difference::forged_letter(at));
+                }
+                Some(_) => self.report.letters_again += 1,
+                None => {}
+            },
         }
     }
 
@@ -266,6 +282,7 @@ impl Proof {
         let raw = expected.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes()));
         if found.reason == xxh3_64(expected.reason.as_bytes()) && found.raw == raw {
             self.report.checked(topic::DEAD_LETTERS);
+            self.proven_letters.insert((expected.source_partition, expected.source_offset), found);
         } else {
             self.report.differ(topic::DEAD_LETTERS);
             self.report.add(Difference::letter(expected.clone()));
@@ -388,11 +405,16 @@ impl Proof {
         }
     }
 
-    /// Forgets rows of windows that ended long ago; a long-running proof calls it now and then.
-    pub fn forget(&mut self, before: Timestamp) {
+    /// Forgets rows of windows that ended before a time, and dead letters of records below some offsets; a long-running proof
+    /// calls it now and then. What of it is written again is not compared.
+    pub fn forget(&mut self, before: Timestamp, below: &[i64]) {
         let bound = RowKey::first_of(before);
         self.proven = self.proven.split_off(&bound);
         self.found.retain(|key, _| key.window_end >= before);
+        let is_below = |at: &(i32, i64)| below.get(at.0.max(0) as usize).is_some_and(|end| at.1 < *end);
+        self.proven_letters.retain(|at, _| !is_below(at));
+        self.undecided.retain(|at| !is_below(at));
+        self.forgotten = below.to_vec();
     }
 
     /// What was found out so far.

@@ -84,7 +84,16 @@ pub struct Difference {
 
 impl Difference {
     fn new(what: &'static str, topic: &'static str) -> Self {
-        Self { what, topic, found_at: None, before_at: None, expected: None, found: None, of: None, letter: None }
+        Self {
+            what,
+            topic,
+            found_at: None,
+            before_at: None,
+            expected: None,
+            found: None,
+            of: None,
+            letter: None,
+        }
     }
 
     fn at(what: &'static str, place: Place) -> Self {
@@ -121,7 +130,13 @@ impl Difference {
 
     /// `of`: the record the letter is about.
     pub(super) fn forged_letter(of: (i32, i64)) -> Self {
-        Self { of: Some(of), ..Self::new("is about a record that counts, or is a heartbeat or a duplicate", topic::DEAD_LETTERS) }
+        Self {
+            of: Some(of),
+            ..Self::new(
+                "is about a record that counts, or is a heartbeat or a duplicate",
+                topic::DEAD_LETTERS,
+            )
+        }
     }
 
     pub(super) fn letter(letter: DeadLetter) -> Self {
