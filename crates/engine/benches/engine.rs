@@ -43,7 +43,7 @@ fn per_event(criterion: &mut Criterion) {
     group.bench_function("prepare", |bencher| {
         bencher.iter_batched(
             || records.clone(),
-            |records| records.into_iter().map(|record| preparer.prepare(record)).collect::<Vec<_>>(),
+            |records| records.into_iter().map(|record| preparer.prepare(&record)).collect::<Vec<_>>(),
             BatchSize::LargeInput,
         );
     });
@@ -54,7 +54,7 @@ fn per_event(criterion: &mut Criterion) {
             || {
                 load.chunk(CHUNK)
                     .into_iter()
-                    .map(|record| preparer.prepare(record).into_owned())
+                    .map(|record| preparer.prepare(&record).into_owned())
                     .collect::<Vec<_>>()
             },
             |prepared: Vec<Prepared<'static>>| {
@@ -78,7 +78,7 @@ fn per_window(criterion: &mut Criterion) {
         let mut load = Workload::new(Shape { pages, ..Shape::default() }, BEGIN, 1);
         let mut engine = Engine::with_shards(Config::new(windows()), 1, vec![Shard::new(30)]);
         for record in load.chunk(1_000_000) {
-            engine.push_record(0, record.event_time(), record);
+            engine.push_record(0, record.event_time(), &record);
         }
         engine.closed().for_each(drop);
         let slice = windows().slice(Timestamp(BEGIN.0 + 99_999)) as u32;

@@ -13,14 +13,17 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The identity of a text within a name space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Fingerprint(pub(crate) [u32; 3]);
+pub struct Fingerprint {
+    pub(crate) high: u64,
+    pub(crate) low: u32,
+}
 
 impl Fingerprint {
     /// The fingerprint of a text.
     #[inline]
     pub fn of(text: &str, seed: u64) -> Self {
         let hash = xxh3_128_with_seed(text.as_bytes(), seed);
-        Self([hash as u32, (hash >> 32) as u32, (hash >> 64) as u32])
+        Self { high: hash as u64, low: (hash >> 64) as u32 }
     }
 
     /// The identity of the pair of this one and a number, such as a user on a page. One multiplication is enough: different
@@ -28,25 +31,25 @@ impl Fingerprint {
     #[inline]
     pub fn with(self, number: u32) -> Self {
         let mixed = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self([self.0[0] ^ mixed as u32, self.0[1] ^ (mixed >> 32) as u32, self.0[2]])
+        Self { high: self.high ^ mixed, low: self.low }
     }
 
     /// The identity of the pair of this one and another, such as an event id of a site.
     #[inline]
     pub fn join(self, other: Self) -> Self {
-        let [a, b, c] = other.0;
-        Self([self.0[0] ^ b.rotate_left(7), self.0[1] ^ c.rotate_left(7), self.0[2] ^ a.rotate_left(7)])
+        let (high, low) = (other.high.rotate_left(23), other.low.rotate_left(7));
+        Self { high: self.high ^ high, low: self.low ^ low }
     }
 
     /// Which of `n` shards it belongs to.
     pub fn shard(self, n: usize) -> usize {
-        ((u64::from(self.0[2]) * n as u64) >> 32) as usize
+        ((u64::from(self.low) * n as u64) >> 32) as usize
     }
 }
 
 impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.0[0]) << 32 | u64::from(self.0[1]));
+        state.write_u64(self.high);
     }
 }
 

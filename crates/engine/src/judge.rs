@@ -69,6 +69,7 @@ pub struct Judge {
     moved: bool,
     ids: Recent,
     first_arrival: Option<i64>,
+    last_arrival: i64,
     newest_tick: u32,
 }
 
@@ -85,6 +86,7 @@ impl Judge {
             moved: false,
             ids: Recent::new((config.dedup_horizon_ms / TICK_MS + 1) as u32),
             first_arrival: None,
+            last_arrival: i64::MIN,
             newest_tick: 0,
         }
     }
@@ -111,8 +113,11 @@ impl Judge {
         }
         let Some(event) = &record.event else { return Verdict::Heartbeat };
         let first = *self.first_arrival.get_or_insert(arrival.0);
-        // arrivals of several partitions need not be in order
-        self.newest_tick = self.newest_tick.max(((arrival.0 - first).max(0) / TICK_MS) as u32);
+        if arrival.0 != self.last_arrival {
+            self.last_arrival = arrival.0;
+            // arrivals of several partitions need not be in order
+            self.newest_tick = self.newest_tick.max(((arrival.0 - first).max(0) / TICK_MS) as u32);
+        }
         match self.ids.first(event.id, self.newest_tick) {
             None => Verdict::Counted,
             Some(_) => Verdict::Duplicate,

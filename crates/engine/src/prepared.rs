@@ -63,7 +63,7 @@ impl Prepared<'_> {
 impl Preparer {
     /// Prepares a record.
     #[inline]
-    pub fn prepare<'r>(self, record: Record<'r>) -> Prepared<'r> {
+    pub fn prepare<'r>(self, record: &Record<'r>) -> Prepared<'r> {
         let Record::Event(event, event_time) = record else {
             return Prepared { event_time: record.event_time(), event: None };
         };
@@ -82,11 +82,11 @@ impl Preparer {
             product: event.product_id.as_ref().map_or(site, |product| of(3, product)),
             user: of(4, &event.user_id),
             session: of(5, &event.session_id),
-            site_id: event.site_id,
-            page_url: event.page_url,
-            product_id: event.product_id,
+            site_id: event.site_id.clone(),
+            page_url: event.page_url.clone(),
+            product_id: event.product_id.clone(),
         };
-        Prepared { event_time, event: Some(prepared) }
+        Prepared { event_time: *event_time, event: Some(prepared) }
     }
 }
 

@@ -32,9 +32,16 @@ struct Part {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[repr(align(16))]
 struct Slot {
-    key: [u32; 3],
+    high: u64,
+    low: u32,
     /// Time plus one; zero marks an empty slot.
     time: u32,
+}
+
+impl Slot {
+    fn new(key: Fingerprint, now: u32) -> Self {
+        Self { high: key.high, low: key.low, time: now + 1 }
+    }
 }
 
 impl Recent {
@@ -63,43 +70,43 @@ impl Recent {
     /// One look-up waits for memory; a few dozen of these, which do not depend on each other, wait at the same time.
     #[inline]
     pub fn warm(&self, key: Fingerprint) -> u32 {
-        let part = &self.parts[key.0[0] as usize % PARTS];
+        let part = &self.parts[part_of(key)];
         let mask = part.slots.len().wrapping_sub(1);
-        part.slots.get(key.0[1] as usize & mask).map_or(0, |slot| slot.time)
+        part.slots.get(place_of(key) & mask).map_or(0, |slot| slot.time)
     }
 
     #[inline]
     fn look(&mut self, key: Fingerprint, now: u32, renew: bool) -> Option<u32> {
-        let lifetime = self.lifetime;
-        let part = &mut self.parts[key.0[0] as usize % PARTS];
+        // what has a time up to this one has expired; an empty slot has zero
+        let expiry = (now + 1).saturating_sub(self.lifetime);
+        let part = &mut self.parts[part_of(key)];
         if part.used * 4 >= part.slots.len() * 3 {
-            part.rebuild(now, lifetime);
+            part.rebuild(expiry);
         }
         let mask = part.slots.len() - 1;
-        let mut at = key.0[1] as usize & mask;
-        let mut expired = None;
+        let mut at = place_of(key) & mask;
+        let mut free = usize::MAX;
         loop {
             let slot = &mut part.slots[at];
-            if slot.time == 0 {
-                break;
-            }
-            let lives = slot.time + lifetime > now + 1;
-            if slot.key == key.0 {
-                let before = slot.time - 1;
+            if slot.high == key.high && slot.low == key.low && slot.time > 0 {
+                let (before, lives) = (slot.time - 1, slot.time > expiry);
                 if renew || !lives {
                     slot.time = now + 1;
                 }
                 return lives.then_some(before);
             }
-            if !lives && expired.is_none() {
-                expired = Some(at);
+            if slot.time <= expiry {
+                if free == usize::MAX {
+                    free = at;
+                }
+                if slot.time == 0 {
+                    break;
+                }
             }
             at = (at + 1) & mask;
         }
-        if expired.is_none() {
-            part.used += 1;
-        }
-        part.slots[expired.unwrap_or(at)] = Slot { key: key.0, time: now + 1 };
+        part.used += usize::from(part.slots[free].time == 0);
+        part.slots[free] = Slot::new(key, now);
         None
     }
 
@@ -107,16 +114,16 @@ impl Recent {
     pub fn tidy(&mut self, now: u32, turn: u32, turns: u32) {
         let (turn, turns) = (turn as usize, turns.max(1) as usize);
         for part in self.parts.iter_mut().skip(turn % turns).step_by(turns) {
-            let live = part.live(now, self.lifetime);
-            if part.slots.len() > MIN_SLOTS && live * 6 < part.slots.len() {
-                part.rebuild(now, self.lifetime);
+            let expiry = (now + 1).saturating_sub(self.lifetime);
+            if part.slots.len() > MIN_SLOTS && part.live(expiry) * 6 < part.slots.len() {
+                part.rebuild(expiry);
             }
         }
     }
 
     /// Entries that live at `now`.
     pub fn live(&self, now: u32) -> usize {
-        self.parts.iter().map(|part| part.live(now, self.lifetime)).sum()
+        self.parts.iter().map(|part| part.live((now + 1).saturating_sub(self.lifetime))).sum()
     }
 
     /// Bytes held.
@@ -125,21 +132,31 @@ impl Recent {
     }
 }
 
+#[inline]
+fn part_of(key: Fingerprint) -> usize {
+    key.low as usize % PARTS
+}
+
+#[inline]
+fn place_of(key: Fingerprint) -> usize {
+    key.high as usize
+}
+
 impl Part {
-    fn live(&self, now: u32, lifetime: u32) -> usize {
-        self.slots.iter().filter(|slot| slot.time > 0 && slot.time + lifetime > now + 1).count()
+    fn live(&self, expiry: u32) -> usize {
+        self.slots.iter().filter(|slot| slot.time > expiry).count()
     }
 
     /// Drops what has expired, and makes the part as large as the rest needs.
     #[cold]
-    fn rebuild(&mut self, now: u32, lifetime: u32) {
-        let live = self.live(now, lifetime);
-        // at most 5/8 full afterwards, so that the next rebuild is some time away
-        let size = (live * 8 / 5 + 1).next_power_of_two().max(MIN_SLOTS);
+    fn rebuild(&mut self, expiry: u32) {
+        let live = self.live(expiry);
+        // at most half full afterwards: short ways, and the next rebuild is some time away
+        let size = (live * 2 + 1).next_power_of_two().max(MIN_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
         self.used = live;
-        for slot in old.into_iter().filter(|slot| slot.time > 0 && slot.time + lifetime > now + 1) {
-            let mut at = slot.key[1] as usize & (size - 1);
+        for slot in old.into_iter().filter(|slot| slot.time > expiry) {
+            let mut at = slot.high as usize & (size - 1);
             while self.slots[at].time > 0 {
                 at = (at + 1) & (size - 1);
             }

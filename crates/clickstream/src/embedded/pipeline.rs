@@ -274,7 +274,7 @@ impl Worker {
         let mut values = values.peekable();
         while let Some((partition, value)) = values.next() {
             let offset = &mut next[partition as usize];
-            let decoded = decode(value, arrival, rules).map(|record| preparer.prepare(record));
+            let decoded = decode(value, arrival, rules).map(|record| preparer.prepare(&record));
             chunk.push((partition, *offset, value, decoded));
             *offset += 1;
             if chunk.len() < CHUNK && values.peek().is_some() {

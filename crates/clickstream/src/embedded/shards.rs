@@ -144,7 +144,7 @@ mod tests {
             let mut engine = Engine::with_shards(config, 1, shards);
             let mut windows = Vec::new();
             for record in load.chunk(20_000) {
-                engine.push_record(0, record.event_time(), record);
+                engine.push_record(0, record.event_time(), &record);
                 windows.extend(engine.closed());
             }
             windows

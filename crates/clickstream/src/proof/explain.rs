@@ -177,7 +177,7 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         }
         let decoded = decode(record.value.unwrap_or_default(), record.arrival, config.rules);
         let verdict = match &decoded {
-            Ok(decoded) => engine.push_record(record.partition as usize, record.arrival, decoded.clone()),
+            Ok(decoded) => engine.push_record(record.partition as usize, record.arrival, decoded),
             Err(rejection) => Verdict::Rejected(rejection.clone()),
         };
         match &decoded {

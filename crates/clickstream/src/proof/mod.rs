@@ -133,9 +133,8 @@ impl Proof {
                         self.undecided.insert(at);
                     }
                 }
-                let event = self.timing.is_some().then(|| decoded.clone());
-                let verdict = self.engine.push_record(partition as usize, arrival, decoded);
-                if let (Some(timing), Some(Record::Event(event, ts))) = (&mut self.timing, &event)
+                let verdict = self.engine.push_record(partition as usize, arrival, &decoded);
+                if let (Some(timing), Record::Event(event, ts)) = (&mut self.timing, &decoded)
                     && matches!(verdict, Verdict::Counted | Verdict::Duplicate)
                 {
                     timing.event(partition, offset, arrival, event, *ts);

@@ -165,15 +165,16 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
         let mut prepared: Vec<Prepared<'_>> = Vec::with_capacity(AHEAD);
         let mut records = records.into_iter().peekable();
         while let Some(record) = records.next() {
-            prepared.push(preparer.prepare(record));
+            prepared.push(preparer.prepare(&record));
             if prepared.len() < AHEAD && records.peek().is_some() {
                 continue;
             }
             engine.warm(&prepared);
             let before = Instant::now();
-            for record in prepared.drain(..) {
-                engine.push_prepared(0, record.event_time, &record);
+            for record in &prepared {
+                engine.push_prepared(0, record.event_time, record);
             }
+            prepared.clear();
             if engine.has_closed() {
                 let took = before.elapsed().as_secs_f64() * 1e6;
                 rows = engine.closed().map(|window| window.pages.len()).sum();
@@ -237,7 +238,7 @@ fn cores_run(config: EngineConfig, shape: Shape, events: usize, decoders: usize,
             .filter_map(|(end, ts)| {
                 let record = decode(&bytes[from..*end], *ts, Rules::default()).ok()?;
                 from = *end;
-                Some(preparer.prepare(record).into_owned())
+                Some(preparer.prepare(&record).into_owned())
             })
             .collect()
     };
@@ -259,7 +260,7 @@ fn cores_run(config: EngineConfig, shape: Shape, events: usize, decoders: usize,
                 .filter_map(|(end, ts)| {
                     let record = decode(&bytes[from..*end], *ts, Rules::default()).ok()?;
                     from = *end;
-                    Some(preparer.prepare(record))
+                    Some(preparer.prepare(&record))
                 })
                 .collect();
             take(&prepared);
