@@ -129,7 +129,7 @@ pub fn command() -> Command {
             .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site [default: the first of the sample traffic]"))
             .arg(Arg::new("window_end").long("window-end").value_name("TIME").required(true).help("End of the window in UTC: 14:05:10, or 2026-11-25T14:05:10Z"))
             .arg(Arg::new("metric").long("metric").value_name("NAME").help("Only this metric, as unique_users"))
-            .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Lines of a list; 0 for all [default: 20]")),
+            .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Lines of a list; 0 for all [default: 20; on a terminal all, through $PAGER or less]")),
         )
         .subcommand(
             subcommand(

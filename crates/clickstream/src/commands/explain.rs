@@ -1,5 +1,6 @@
 //! `clickstream explain`: the events behind a number.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,7 +13,7 @@ use crate::config::{Config, ConfigError};
 use crate::console::window::thousands;
 use crate::proof::explain::{Explanation, Line, Question, Subject, explain};
 
-use super::facts;
+use super::{facts, page};
 
 /// What is asked on the command line.
 #[derive(Clone, Debug)]
@@ -60,7 +61,9 @@ impl Options {
             let names: Vec<&str> = FORMULAS.iter().map(|(name, _)| *name).collect();
             return Err(ConfigError(format!("metric is `{metric}`: one of {} is needed", names.join(", "))));
         }
-        let limit = match matches.get_one::<u64>("limit").copied().unwrap_or(20) {
+        // a person at a terminal gets all, and can leaf through it
+        let default = if std::io::stdout().is_terminal() { 0 } else { 20 };
+        let limit = match matches.get_one::<u64>("limit").copied().unwrap_or(default) {
             0 => usize::MAX,
             limit => limit as usize,
         };
@@ -89,7 +92,7 @@ pub fn run(config: &Config, options: Options) -> Result<ExitCode> {
     if config.json {
         println!("{}", serde_json::to_string(&explanation)?);
     } else {
-        print!("{}", draw(&explanation, &options));
+        page(&draw(&explanation, &options));
     }
     Ok(ExitCode::SUCCESS)
 }

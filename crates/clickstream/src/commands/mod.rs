@@ -84,6 +84,28 @@ async fn interrupted() {
     }
 }
 
+/// Prints a text; on a terminal that is too small for it, through `$PAGER` or `less`.
+fn page(text: &str) {
+    use std::io::Write;
+    let term = console::Term::stdout();
+    if term.is_term() && text.lines().count() > usize::from(term.size().0) {
+        let pager = std::env::var("PAGER").ok().filter(|pager| !pager.is_empty()).unwrap_or_else(|| "less -R".into());
+        let mut words = pager.split_whitespace();
+        let spawned = words.next().map(|program| {
+            std::process::Command::new(program).args(words).stdin(std::process::Stdio::piped()).spawn()
+        });
+        if let Some(Ok(mut pager)) = spawned {
+            if let Some(mut input) = pager.stdin.take() {
+                // who leaves before the end has seen enough
+                let _ = input.write_all(text.as_bytes());
+            }
+            let _ = pager.wait();
+            return;
+        }
+    }
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// A table without lines around it, for lists of facts.
 fn facts<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = comfy_table::Table::new();
