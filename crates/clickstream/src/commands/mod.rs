@@ -89,7 +89,8 @@ fn page(text: &str) {
     use std::io::Write;
     let term = console::Term::stdout();
     if term.is_term() && text.lines().count() > usize::from(term.size().0) {
-        let pager = std::env::var("PAGER").ok().filter(|pager| !pager.is_empty()).unwrap_or_else(|| "less -R".into());
+        let pager =
+            std::env::var("PAGER").ok().filter(|pager| !pager.is_empty()).unwrap_or_else(|| "less -R".into());
         let mut words = pager.split_whitespace();
         let spawned = words.next().map(|program| {
             std::process::Command::new(program).args(words).stdin(std::process::Stdio::piped()).spawn()

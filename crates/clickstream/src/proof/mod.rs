@@ -317,6 +317,9 @@ impl Proof {
             self.proven.insert(key, content);
             self.report.checked(topic);
             self.report.prove(key.window_end);
+        } else if !found.in_shape && self.first_written.is_none_or(|first| key.window_end < first) {
+            // written when windows were of another shape
+            self.report.before += 1;
         } else if self.timing_touches(&expected) {
             self.report.timing_rows += 1;
         } else {

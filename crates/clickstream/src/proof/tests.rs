@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use clickstream_engine::Config;
 use clickstream_event::{Timestamp, Windows, topic};
 use clickstream_recount::logs::{self, Case};
-use clickstream_recount::{Record, recount};
+use clickstream_recount::{Record, Shape, recount};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -417,6 +417,26 @@ proptest! {
     fn accepts_a_log_without_its_head(case in logs::any_shape(BEGIN, 90), cut in 0usize..40) {
         let mut log = MemoryLog::new(&case, &case.log);
         log.low = log.topics[topic::EVENTS].iter().map(|records| cut.min(records.len().saturating_sub(1)) as i64).collect();
+        let report = check(&case, &log);
+        prop_assert_eq!(report.problems(), 0, "{:#?}", report);
+    }
+
+    /// Rows of windows of another shape, written before the shape was changed, are nobody's fault.
+    #[test]
+    fn accepts_a_window_that_was_changed(case in logs::any_shape(BEGIN, 60), after in 2usize..5) {
+        let mut log = MemoryLog::new(&case, &case.log);
+        let windows = |log: &mut MemoryLog| -> Vec<String> {
+            log.rows(topic::SITE_METRICS, |_| true).into_iter().map(|(_, row)| row["window_end"].as_str().unwrap().to_owned()).collect()
+        };
+        let Some(change) = windows(&mut log).into_iter().nth(after) else { return Ok(()) };
+        let before = Case { shape: Shape { window_ms: case.shape.window_ms * 2, ..case.shape }, log: case.log.clone() };
+        let mut old = MemoryLog::new(&before, &case.log);
+        for name in topic::RESULTS {
+            let new: Vec<Value> = log.rows(name, |row| row["window_end"].as_str().unwrap() >= change.as_str()).into_iter().map(|(_, row)| row).collect();
+            let rows: Vec<Value> = old.rows(name, |row| row["window_end"].as_str().unwrap() < change.as_str()).into_iter().map(|(_, row)| row).collect();
+            log.records(name).clear();
+            rows.iter().chain(&new).for_each(|row| log.append(name, row));
+        }
         let report = check(&case, &log);
         prop_assert_eq!(report.problems(), 0, "{:#?}", report);
     }
