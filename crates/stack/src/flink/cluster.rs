@@ -183,7 +183,7 @@ impl Cluster {
              io.tmp.dirs: {scratch}\n\
              # a process that was killed is noticed within seconds, not a minute\n\
              heartbeat.interval: 1000\n\
-             heartbeat.timeout: 6000\n\
+             heartbeat.timeout: 30000\n\
              metrics.fetcher.update-interval: 1000\n\
              cluster.registration.initial-timeout: 50\n\
              cluster.registration.error-delay: 500\n\
