@@ -114,14 +114,14 @@ pub fn command() -> Command {
         .subcommand(subcommand(
             "verify",
             "Recount the log and compare every result row and dead letter with it",
-            "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. --window, --slide, --max-disorder,\n--max-future and --dedup-horizon must be those of the job.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
+            "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. Windows, rules and the log\nare those of the last `up` in the data directory, unless options say otherwise.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
             VERIFY_KEYS,
         ).arg(Arg::new("follow").long("follow").action(ArgAction::SetTrue).help("Go on proving while the pipeline runs; ends when refuted, or after --duration")))
         .subcommand(
             subcommand(
                 "explain",
                 "List the events that made one number, and those that nearly did",
-                "Examples:\n  clickstream explain --page / --window-end 14:05:10\n  clickstream explain --product sku-17 --window-end 14:05:10 --metric unique_users\n  clickstream explain --window-end 2026-11-25T14:05:10Z --json",
+                "Examples:\n  clickstream explain --page / --window-end 14:05:10\n  clickstream explain --product P1011 --window-end 14:05:10 --metric unique_users\n  clickstream explain --window-end 2026-11-25T14:05:10Z --json",
                 LOG_KEYS,
             )
             .arg(Arg::new("page").long("page").value_name("URL").conflicts_with("product").help("The page, as page_url says it"))

@@ -51,7 +51,7 @@ impl Options {
         let end = text("window_end").unwrap_or_default();
         let window_end = read_time(&end, now).ok_or_else(|| {
             ConfigError(format!(
-                "window-end is `{end}`: a time in UTC is needed, as 14:05:10 (today, or yesterday if that is to come) or {now}"
+                "--window-end is `{end}`: a time in UTC is needed, as {now}, or as 14:05:10 for the last time it was that late"
             ))
         })?;
         let metric = text("metric");
@@ -84,28 +84,50 @@ fn read_time(text: &str, now: Timestamp) -> Option<Timestamp> {
 
 /// Prints the events behind a row.
 pub fn run(config: &Config, options: Options) -> Result<ExitCode> {
+    match answer(config, options) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            eprintln!("clickstream: {}", crate::explain(&error));
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn answer(config: &Config, options: Options) -> Result<ExitCode> {
     let log = crate::logs::open(config)?;
     let site_id =
         options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
     let question = Question { site_id, subject: options.subject.clone(), window_end: options.window_end };
     let explanation = explain(log.as_ref(), config.engine_config(), question)?;
+    if explanation.counted.is_empty() && explanation.left_out.is_empty() {
+        anyhow::bail!(
+            "nothing about {} happened in the window [{}, {}): is the name right, and is it a time {} covers?",
+            about(&explanation),
+            explanation.window_start,
+            explanation.window_end,
+            log.place()
+        );
+    }
     if config.json {
-        println!("{}", serde_json::to_string(&explanation)?);
+        page(&(serde_json::to_string(&explanation)? + "\n"));
     } else {
         page(&draw(&explanation, &options));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn draw(explanation: &Explanation, options: &Options) -> String {
-    let about = match &explanation.subject {
+fn about(explanation: &Explanation) -> String {
+    match &explanation.subject {
         Subject::Page(page) => format!("page {page} of {}", explanation.site_id),
         Subject::Product(product) => format!("product {product} of {}", explanation.site_id),
         Subject::Site => format!("site {}", explanation.site_id),
-    };
+    }
+}
+
+fn draw(explanation: &Explanation, options: &Options) -> String {
     let mut text = format!(
         "{}\nwindow [{}, {})\n\n",
-        style(about).bold(),
+        style(about(explanation)).bold(),
         explanation.window_start,
         explanation.window_end
     );

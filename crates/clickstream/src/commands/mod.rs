@@ -19,7 +19,7 @@ use anyhow::Result;
 use clap::ArgMatches;
 
 use crate::config::layers::Settings;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, last_up};
 
 /// Runs the command that was given.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
@@ -39,7 +39,11 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "config" => return config::run(&settings(matches)?),
         _ => {}
     }
-    let config = Config::from_settings(&settings(matches)?)?;
+    let mut settings = settings(matches)?;
+    if matches!(name, "verify" | "explain") {
+        last_up::adopt(&mut settings);
+    }
+    let config = Config::from_settings(&settings)?;
     match name {
         "status" => status::run(&config),
         "doctor" => doctor::run(&config),
@@ -104,6 +108,12 @@ fn page(text: &str) {
             return;
         }
     }
+    emit(text);
+}
+
+/// Prints a text; when the reader has gone away, as `head` does, there is nobody to tell.
+fn emit(text: &str) {
+    use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 

@@ -14,7 +14,7 @@ use console::style;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Engine};
+use crate::config::{Config, ConfigError, Engine, last_up};
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
@@ -42,6 +42,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
+    last_up::remember(&config, stack.layout(), "flink");
     tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
     welcome(&steps, &config, &stack);
     let outcome = serve(&config, &stack).await;
@@ -68,6 +69,12 @@ enum Choice {
 /// Says at once what this machine lacks, before anything is created.
 fn choose_engine(config: &Config) -> Result<Choice> {
     if config.engine == Engine::Embedded {
+        if config.stack.external_kafka.is_some() || config.stack.external_flink.is_some() {
+            return Err(ConfigError(
+                "the embedded engine has a log of its own and uses no Kafka and no Flink: leave out --kafka and --flink, or use --engine flink".into(),
+            )
+            .into());
+        }
         return Ok(Choice::Embedded { instead_of: None });
     }
     if config.stack.external_kafka.is_some() && config.stack.external_flink.is_some() {
@@ -102,7 +109,7 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
     let windows = config.stack.job.windows;
     let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     steps.line(&format!(
-        "\n{}\n{traffic}; windows of {} every {}; the first table comes after at most one slide.\nTry in another terminal: clickstream status · clickstream generate --rate 100 · clickstream down\n",
+        "\n{}\n{traffic}; windows of {} every {}; the first table comes after at most one slide.\nTry in another terminal: clickstream verify · clickstream status · clickstream generate --rate 100 · clickstream down\n",
         facts(rows),
         show(windows.size_ms()),
         show(windows.slide_ms()),

@@ -14,7 +14,7 @@ use console::style;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, last_up};
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::console::window::thousands;
@@ -33,8 +33,15 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
         notice(&steps, error);
     }
     let layout = Layout::prepare(&config.stack.data_dir)?;
+    if instead_of.is_some() && layout.kafka().exists() && !layout.embedded().exists() {
+        steps.line(&format!(
+            "{} holds a Kafka log too; it stays as it is, and the embedded engine begins with a log of its own",
+            layout.root().display()
+        ));
+    }
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
     let _lock = Lock::acquire(&layout)?;
+    last_up::remember(&config, &layout, "embedded");
     let began = Instant::now();
     let settings = Settings {
         dir: layout.embedded(),

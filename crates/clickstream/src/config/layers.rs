@@ -120,6 +120,13 @@ impl Settings {
         Ok(())
     }
 
+    /// Replaces the value of a key that there is.
+    pub fn replace(&mut self, name: &str, value: String, source: String) {
+        if let Some(key) = find(name) {
+            self.set(key, value, source);
+        }
+    }
+
     /// The setting of a key.
     pub fn get(&self, name: &str) -> Setting {
         self.0.get(name).cloned().unwrap_or(Setting { value: String::new(), source: "default".into() })

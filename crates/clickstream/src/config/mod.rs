@@ -4,6 +4,7 @@
 //! environment, `max_disorder` in the file. What is given twice: flag before environment before file before default.
 
 pub mod keys;
+pub mod last_up;
 pub mod layers;
 mod typed;
 

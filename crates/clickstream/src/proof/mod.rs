@@ -58,6 +58,8 @@ struct Found {
     misplaced: bool,
     /// Whether its window has the shape the proof is for.
     in_shape: bool,
+    /// First instant of its window.
+    start: Timestamp,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +79,8 @@ pub struct Proof {
     waiting: BTreeMap<RowKey, Row>,
     /// Content of rows that were compared, for rows that are written again later.
     proven: BTreeMap<RowKey, u64>,
+    /// Other window starts that rows of sites have for a window end: the windows were of another shape then.
+    other_starts: HashMap<Timestamp, HashSet<Timestamp>>,
     letters: HashMap<(i32, i64), FoundLetter>,
     expected_letters: BTreeMap<(i32, i64), DeadLetter>,
     /// Dead letters that were compared, for those that are written again later.
@@ -106,6 +110,7 @@ impl Proof {
             found: HashMap::new(),
             waiting: BTreeMap::new(),
             proven: BTreeMap::new(),
+            other_starts: HashMap::new(),
             letters: HashMap::new(),
             expected_letters: BTreeMap::new(),
             proven_letters: HashMap::new(),
@@ -187,6 +192,9 @@ impl Proof {
         if in_shape && matches!(row, Row::Site(_)) {
             self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
             self.newest_written = self.newest_written.max(Some(end));
+        } else if matches!(row, Row::Site(_)) {
+            self.other_starts.entry(end).or_default().insert(start);
+            self.report.other_shape = Some((start, end)).max(self.report.other_shape);
         }
         let found = Found {
             content: row.content(),
@@ -194,6 +202,7 @@ impl Proof {
             deleted: false,
             misplaced: !row.has_key(record.key),
             in_shape,
+            start,
         };
         let key = row.key();
         if let Some(content) = self.proven.get(&key) {
@@ -293,6 +302,12 @@ impl Proof {
         self.whole_from.is_none_or(|from| end.0 - self.config.windows.size_ms() >= from.0)
     }
 
+    /// Whether a row was written when windows were of another shape. A row cannot say that of itself: its site's row must say so
+    /// too.
+    fn is_of_another_shape(&self, end: Timestamp, found: &Found) -> bool {
+        !found.in_shape && self.other_starts.get(&end).is_some_and(|starts| starts.contains(&found.start))
+    }
+
     fn timing_touches(&self, row: &Row) -> bool {
         self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.window()))
     }
@@ -317,9 +332,8 @@ impl Proof {
             self.proven.insert(key, content);
             self.report.checked(topic);
             self.report.prove(key.window_end);
-        } else if !found.in_shape && self.first_written.is_none_or(|first| key.window_end < first) {
-            // written when windows were of another shape
-            self.report.before += 1;
+        } else if self.is_of_another_shape(key.window_end, &found) {
+            self.report.other_shapes += 1;
         } else if self.timing_touches(&expected) {
             self.report.timing_rows += 1;
         } else {
@@ -340,8 +354,9 @@ impl Proof {
             self.waiting.keys().take_while(|key| key.window_end <= to).copied().collect();
         for key in settled {
             let Some(row) = self.waiting.remove(&key) else { continue };
-            if key.window_end < first {
-                // before the first row of this shape
+            if self.other_starts.contains_key(&key.window_end) {
+                self.report.other_shapes += 1;
+            } else if key.window_end < first {
                 self.report.before += 1;
             } else if self.timing_touches(&row) {
                 self.report.timing_rows += 1;
@@ -353,23 +368,30 @@ impl Proof {
         let closed = self.closed_to.unwrap_or_default();
         let (whole_from, size) = (self.whole_from, self.config.windows.size_ms());
         let mut unexpected = Vec::new();
+        let other_starts = &self.other_starts;
+        let mut of_other_shapes = 0;
         self.found.retain(|key, found| {
-            let whole = whole_from.is_none_or(|from| key.window_end.0 - size >= from.0);
+            let starts = other_starts.get(&key.window_end);
+            if !found.in_shape && starts.is_some_and(|starts| starts.contains(&found.start)) {
+                of_other_shapes += 1;
+                return false;
+            }
             if key.window_end > closed && key.window_end.0 % slide == 0 {
                 return true;
             }
             if !found.deleted {
-                let other_shape = !found.in_shape && key.window_end < first;
-                unexpected.push((*found, !whole || other_shape));
+                let whole = whole_from.is_none_or(|from| key.window_end.0 - size >= from.0);
+                unexpected.push((*found, whole));
             }
             false
         });
-        for (found, outside) in unexpected {
-            if outside {
-                self.report.before += 1;
-            } else {
+        self.report.other_shapes += of_other_shapes;
+        for (found, whole) in unexpected {
+            if whole {
                 self.report.unexpected(found.place.topic);
                 self.report.add(Difference::unexpected(found.place));
+            } else {
+                self.report.before += 1;
             }
         }
         self.report.from = Some(first.max(self.whole_from.map_or(first, |from| {
@@ -422,6 +444,7 @@ impl Proof {
     /// What was found out so far.
     pub fn report(&mut self) -> &Report {
         self.report.pending = self.waiting.len() as u64;
+        self.report.watermark = self.engine.watermark();
         self.report.beyond = self.found.values().filter(|found| !found.deleted).count() as u64;
         if let Some(timing) = &self.timing {
             (self.report.timing_event_count, self.report.timing_events) = timing.events();

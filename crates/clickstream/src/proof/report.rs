@@ -169,6 +169,12 @@ pub struct Report {
     pub pending: u64,
     /// Rows of windows that had not ended in the log yet when it was read.
     pub beyond: u64,
+    /// Rows that are not compared because windows were of another shape when they were written.
+    pub other_shapes: u64,
+    /// The newest window of another shape.
+    pub other_shape: Option<(Timestamp, Timestamp)>,
+    /// Event time up to which the log is complete.
+    pub watermark: Option<Timestamp>,
     /// Rows of windows before those that can be judged.
     pub before: u64,
     /// Rows written again with the same content, as after a restart.
@@ -221,6 +227,23 @@ impl Report {
     /// Rows and dead letters that equal the recount.
     pub fn equal(&self) -> u64 {
         self.topics.values().map(|topic| topic.equal).sum()
+    }
+
+    /// Rows, without dead letters, that equal the recount.
+    pub fn equal_rows(&self) -> u64 {
+        self.topics
+            .iter()
+            .filter(|(name, _)| **name != topic::DEAD_LETTERS)
+            .map(|(_, topic)| topic.equal)
+            .sum()
+    }
+
+    /// By how much the log is ahead of the newest window with a row that was found equal, in seconds.
+    pub fn behind_s(&self) -> i64 {
+        match (self.watermark, self.proven_to) {
+            (Some(watermark), Some(to)) => (watermark.0 - to.0).max(0) / 1_000,
+            _ => 0,
+        }
     }
 
     /// Rows and dead letters that do not.

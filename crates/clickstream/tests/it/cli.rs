@@ -30,7 +30,7 @@ fn bad_input_is_explained() {
     refused(&["up", "--kafka-port", "8081"], &["must differ"]);
     refused(&["up", "--inject-late", "0.6", "--inject-future", "0.6"], &["exceed 1"]);
     refused(&["up", "--engine", "spark"], &["one of auto, flink, embedded"]);
-    refused(&["explain", "--window-end", "soon"], &["window-end is `soon`", "14:05:10"]);
+    refused(&["explain", "--window-end", "soon"], &["--window-end is `soon`", "14:05:10"]);
     refused(
         &["explain", "--window-end", "12:00:00", "--metric", "fame"],
         &["metric is `fame`", "unique_users"],

@@ -1,0 +1,60 @@
+//! The settings of the last `up` in a data directory: what `verify` and `explain` take where nothing else is said, so that they
+//! ask about the windows that were counted, and look into the log that was written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clickstream_stack::layout::Layout;
+
+use super::Config;
+use super::layers::Settings;
+use super::typed::default_data_dir;
+
+fn file(layout: &Layout) -> PathBuf {
+    layout.run().join("settings.json")
+}
+
+/// Writes down what `verify` must know of an `up` on `engine`.
+pub fn remember(config: &Config, layout: &Layout, engine: &str) {
+    let job = &config.stack.job;
+    let time = |ms: i64| humantime::format_duration(Duration::from_millis(ms.max(0) as u64)).to_string();
+    let settings = BTreeMap::from([
+        ("window", time(job.windows.size_ms())),
+        ("slide", time(job.windows.slide_ms())),
+        ("max_disorder", time(job.max_disorder_ms)),
+        ("max_future", time(job.max_future_ms)),
+        ("dedup_horizon", time(job.dedup_horizon_s * 1_000)),
+        ("kafka", if engine == "flink" { config.kafka_address() } else { String::new() }),
+        ("engine", engine.to_owned()),
+    ]);
+    if let Ok(text) = serde_json::to_vec_pretty(&settings) {
+        let _ = std::fs::write(file(layout), text);
+    }
+}
+
+/// Takes the settings of the last `up` for all keys that nobody has set.
+pub fn adopt(settings: &mut Settings) {
+    let data_dir = settings.get("data_dir").value;
+    let data_dir = if data_dir.is_empty() { default_data_dir() } else { data_dir.into() };
+    let layout = Layout::new(data_dir);
+    let Some(last) = std::fs::read(file(&layout))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<BTreeMap<String, String>>(&text).ok())
+    else {
+        return;
+    };
+    let is_set = |name: &str| settings.get(name).source != "default";
+    // who names a Kafka or an engine means another log
+    let other_log = is_set("kafka") || is_set("kafka_port") || is_set("engine");
+    for (name, value) in last {
+        if !is_default(settings, &name) || (other_log && matches!(name.as_str(), "kafka" | "engine")) {
+            continue;
+        }
+        settings.replace(&name, value, format!("the last `up` in {}", layout.root().display()));
+    }
+}
+
+fn is_default(settings: &Settings, name: &str) -> bool {
+    settings.get(name).source == "default"
+}
