@@ -109,7 +109,7 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
     let windows = config.stack.job.windows;
     let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     steps.line(&format!(
-        "\n{}\n{traffic}; windows of {} every {}; the first table comes after at most one slide.\nTry in another terminal: clickstream verify · clickstream status · clickstream generate --rate 100 · clickstream down\n",
+        "\n{}\n{traffic}; windows of {} every {}; the first table after one slide.\nTry in another terminal: clickstream verify · clickstream status · clickstream generate --rate 100 · clickstream down\n",
         facts(rows),
         show(windows.size_ms()),
         show(windows.slide_ms()),

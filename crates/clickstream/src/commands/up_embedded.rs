@@ -107,7 +107,7 @@ fn welcome(steps: &Steps, config: &Config, layout: &Layout, replayed: u64, took:
     let windows = config.stack.job.windows;
     let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     steps.line(&format!(
-        "\n{}\n{traffic}; windows of {} every {}; the first table comes after at most one slide.\nThis is one process on one machine. The same queries run as Flink SQL on Kafka with `--engine flink`,\nand from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream verify · clickstream status · clickstream down\n",
+        "\n{}\n{traffic}; windows of {} every {}; the first table after one slide.\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream verify · clickstream status · clickstream down\n",
         facts(rows),
         show(windows.size_ms()),
         show(windows.slide_ms()),

@@ -107,7 +107,8 @@ fn kill_9_twenty_times_and_proven_each_time() {
     let balance = &report["report"]["balance"];
     println!("{balance}");
     assert_eq!(code, 0, "{report:#}");
-    for kind in ["counted", "duplicates", "late", "rejected", "heartbeats"] {
+    // heartbeats come only where a partition fell silent
+    for kind in ["counted", "duplicates", "late", "rejected"] {
         assert!(balance[kind].as_u64() > Some(0), "{kind}: {balance}");
     }
     assert_eq!(report["report"]["pending"], 0, "{report:#}");
