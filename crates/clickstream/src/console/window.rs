@@ -221,6 +221,9 @@ mod tests {
         }
         let wide = view.draw(&window(), 120, false);
         assert!(wide.contains("2.1 % buy · 12 345.50 revenue") && wide.contains('█'), "{wide}");
-        assert!(view.draw(&window(), 120, true).contains('\u{1b}'));
+        // colour changes no column
+        let coloured = view.draw(&window(), 120, true);
+        assert!(coloured.contains('\u{1b}'));
+        assert_eq!(console::strip_ansi_codes(&coloured), wide);
     }
 }
