@@ -181,7 +181,8 @@ impl Cluster {
              sql-gateway.endpoint.rest.bind-address: 127.0.0.1\n\
              sql-gateway.endpoint.rest.port: {gateway_port}\n\
              io.tmp.dirs: {scratch}\n\
-             # a process that was killed is noticed within seconds, not a minute\n\
+             # a process that was killed is noticed by two messages that fail; one that only stands still, as in a long\n\
+             # garbage collection, is waited for\n\
              heartbeat.interval: 1000\n\
              heartbeat.timeout: 30000\n\
              metrics.fetcher.update-interval: 1000\n\
