@@ -64,21 +64,6 @@ const LOG_KEYS: &[&str] = &[
     "json",
 ];
 
-/// Those, and for how long.
-const VERIFY_KEYS: &[&str] = &[
-    "window",
-    "slide",
-    "max_disorder",
-    "max_future",
-    "dedup_horizon",
-    "kafka",
-    "kafka_port",
-    "engine",
-    "data_dir",
-    "json",
-    "duration",
-];
-
 /// The whole command line.
 pub fn command() -> Command {
     let up = subcommand(
@@ -115,7 +100,7 @@ pub fn command() -> Command {
             "verify",
             "Recount the log and compare every result row and dead letter with it",
             "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. Windows, rules and the log\nare those of the last `up` in the data directory, unless options say otherwise.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
-            VERIFY_KEYS,
+            &[LOG_KEYS, &["duration"]].concat(),
         ).arg(Arg::new("follow").long("follow").action(ArgAction::SetTrue).help("Go on proving while the pipeline runs; ends when refuted, or after --duration")))
         .subcommand(
             subcommand(

@@ -37,6 +37,18 @@ pub enum Row {
     Dead(DeadLetter),
 }
 
+impl Row {
+    /// First instant after the row's window; a dead letter has none.
+    pub fn window_end(&self) -> Option<Timestamp> {
+        match self {
+            Self::Site(row) => Some(row.window_end),
+            Self::Top(row) => Some(row.window_end),
+            Self::Other(end) => Some(*end),
+            Self::Dead(_) => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct WindowEnd {
     window_end: Timestamp,

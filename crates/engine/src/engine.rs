@@ -67,10 +67,7 @@ impl Shards for Vec<Shard> {
     fn end_slice(&mut self, slice: u32) -> Totals {
         let mut all = Totals::default();
         for shard in self {
-            let totals = shard.end_slice(slice);
-            all.pages.extend(totals.pages);
-            all.products.extend(totals.products);
-            all.sites.extend(totals.sites);
+            all.append(shard.end_slice(slice));
         }
         all
     }

@@ -103,6 +103,15 @@ pub struct Totals {
     pub sites: Vec<(u32, SiteTotals)>,
 }
 
+impl Totals {
+    /// Adds those of another shard, which may have the same numbers.
+    pub fn append(&mut self, mut more: Self) {
+        self.pages.append(&mut more.pages);
+        self.products.append(&mut more.products);
+        self.sites.append(&mut more.sites);
+    }
+}
+
 /// Sums and users by page or by product.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ByKey {

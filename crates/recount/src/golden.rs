@@ -14,6 +14,15 @@ use crate::{Record, Shape};
 /// Rows by topic, by key fields.
 pub type Rows = HashMap<&'static str, BTreeMap<String, Value>>;
 
+/// Puts rows of a topic among the others; none may be there yet.
+pub fn put<T: serde::Serialize>(rows: &mut Rows, name: &'static str, more: &[T]) {
+    for row in more {
+        let row = serde_json::to_value(row).unwrap();
+        let before = rows.get_mut(name).unwrap().insert(crate::key_of(name, &row), row);
+        assert_eq!(before, None, "a row is given once");
+    }
+}
+
 /// A case.
 #[derive(Clone, Debug)]
 pub struct Case {

@@ -221,34 +221,6 @@ impl Producer {
         self.partitions
     }
 
-    /// See [`EventSink::send`].
-    async fn send(
-        &self,
-        key: &str,
-        value: &[u8],
-        made_at_us: i64,
-        truth: Option<&'static str>,
-    ) -> Result<(), ProducerError> {
-        let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false });
-        let mut record = BaseRecord::with_opaque_to(topic::EVENTS, sent).key(key).payload(value);
-        if let Some(truth) = truth {
-            record = record.headers(OwnedHeaders::new().insert(Header { key: "truth", value: Some(truth) }));
-        }
-        loop {
-            match self.inner.send(record) {
-                Ok(()) => {
-                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                Err((source, _)) => return Err(ProducerError::Client { what: "send an event", source }),
-            }
-        }
-    }
-
     /// Sends a heartbeat into a partition, unless one is on its way there already.
     pub(crate) fn beat(&self, partition: i32, value: &[u8]) {
         let flag = lock(&self.shared.beating).get(partition as usize).cloned();
@@ -294,9 +266,37 @@ impl Producer {
         }
         latency
     }
+}
 
-    /// Waits until everything sent is acknowledged.
-    pub async fn flush(&self, patience: Duration) -> Result<(), ProducerError> {
+impl EventSink for Producer {
+    async fn send(
+        &self,
+        key: &str,
+        value: &[u8],
+        made_at_us: i64,
+        truth: Option<&'static str>,
+    ) -> Result<(), ProducerError> {
+        let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false });
+        let mut record = BaseRecord::with_opaque_to(topic::EVENTS, sent).key(key).payload(value);
+        if let Some(truth) = truth {
+            record = record.headers(OwnedHeaders::new().insert(Header { key: "truth", value: Some(truth) }));
+        }
+        loop {
+            match self.inner.send(record) {
+                Ok(()) => {
+                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Err((source, _)) => return Err(ProducerError::Client { what: "send an event", source }),
+            }
+        }
+    }
+
+    async fn flush(&self, patience: Duration) -> Result<(), ProducerError> {
         let inner = Arc::clone(&self.inner);
         let flushed = tokio::task::spawn_blocking(move || inner.flush(patience)).await;
         match flushed {
@@ -306,22 +306,6 @@ impl Producer {
                 Err(ProducerError::Unflushed(counts.sent - counts.acknowledged - counts.failed))
             }
         }
-    }
-}
-
-impl EventSink for Producer {
-    fn send(
-        &self,
-        key: &str,
-        value: &[u8],
-        made_at_us: i64,
-        truth: Option<&'static str>,
-    ) -> impl Future<Output = Result<(), ProducerError>> + Send {
-        Self::send(self, key, value, made_at_us, truth)
-    }
-
-    fn flush(&self, patience: Duration) -> impl Future<Output = Result<(), ProducerError>> + Send {
-        Self::flush(self, patience)
     }
 }
 

@@ -14,12 +14,15 @@ mod up_embedded;
 mod verify;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::ArgMatches;
+use clickstream_traffic::ProducerError;
+use tokio::task::JoinHandle;
 
 use crate::config::layers::Settings;
-use crate::config::{Config, ConfigError, last_up};
+use crate::config::{Config, ConfigError, last_up, time_text};
 
 /// Runs the command that was given.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
@@ -115,6 +118,39 @@ fn page(text: &str) {
 fn emit(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Waits for the end of `--duration`; for ever, where there is none.
+async fn over(duration: Option<Duration>) {
+    match duration {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a generator that was told to stop, if there is one; how it ended is for the log.
+async fn end_generator(generator: Option<JoinHandle<Result<u64, ProducerError>>>) {
+    let Some(generator) = generator else { return };
+    match tokio::time::timeout(Duration::from_secs(4), generator).await {
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "the generator did not end well"),
+        Ok(Err(error)) => tracing::warn!(%error, "the generator broke"),
+        _ => {}
+    }
+}
+
+/// What a person will see of an `up`, in a sentence.
+fn what_comes(config: &Config) -> String {
+    let traffic = if config.generate {
+        format!("{} events/s of sample traffic", config.generator.rate)
+    } else {
+        "no sample traffic".into()
+    };
+    let windows = config.stack.job.windows;
+    format!(
+        "{traffic}; windows of {} every {}; the first table after one slide.",
+        time_text(windows.size_ms()),
+        time_text(windows.slide_ms())
+    )
 }
 
 /// A table without lines around it, for lists of facts.

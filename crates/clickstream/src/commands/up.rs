@@ -19,10 +19,10 @@ use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
 use crate::logs::kafka::KafkaLog;
-use crate::results::{self, Assembler, Latencies, Row};
+use crate::results::{self, Assembler, Latencies};
 use crate::run_state::{JobState, RunState};
 
-use super::{facts, interrupted, proving, up_embedded};
+use super::{end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(config: Config) -> Result<ExitCode> {
@@ -101,18 +101,10 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
         ["Results".to_owned(), format!("topics {}, …", topic::TOP_PAGES)],
         ["Data and logs".to_owned(), stack.layout().root().display().to_string()],
     ];
-    let traffic = if config.generate {
-        format!("{} events/s of sample traffic", config.generator.rate)
-    } else {
-        "no sample traffic".into()
-    };
-    let windows = config.stack.job.windows;
-    let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     steps.line(&format!(
-        "\n{}\n{traffic}; windows of {} every {}; the first table after one slide.\nTry in another terminal: clickstream verify · clickstream status · clickstream generate --rate 100 · clickstream down\n",
+        "\n{}\n{}\nTry in another terminal: clickstream verify · clickstream status · clickstream generate --rate 100 · clickstream down\n",
         facts(rows),
-        show(windows.size_ms()),
-        show(windows.slide_ms()),
+        what_comes(config),
     ));
 }
 
@@ -142,16 +134,10 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
         outcome = show(config, stack, &producer, site, arrivals, &proof) => outcome,
         () = stack.watch() => Ok(()),
         () = interrupted() => Ok(()),
-        () = async { match config.duration { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => Ok(()),
+        () = over(config.duration) => Ok(()),
     };
     shutdown.cancel();
-    if let Some(generator) = generator {
-        match tokio::time::timeout(Duration::from_secs(4), generator).await {
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the generator did not end well"),
-            Ok(Err(error)) => tracing::warn!(%error, "the generator broke"),
-            _ => {}
-        }
-    }
+    end_generator(generator).await;
     let _ = tokio::time::timeout(Duration::from_secs(1), heartbeats).await;
     let _ = tokio::time::timeout(Duration::from_secs(1), following).await;
     outcome
@@ -181,13 +167,7 @@ async fn show(
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                let end = match &arrived.row {
-                    Row::Site(row) => Some(row.window_end),
-                    Row::Top(row) => Some(row.window_end),
-                    Row::Other(end) => Some(*end),
-                    Row::Dead(_) => None,
-                };
-                if let Some(end) = end {
+                if let Some(end) = arrived.row.window_end() {
                     last_row = Instant::now();
                     // windows that had ended before we started are made up for, not measured
                     if end > started {

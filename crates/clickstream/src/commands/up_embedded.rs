@@ -21,10 +21,10 @@ use crate::console::window::thousands;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
 use crate::logs::embedded::EmbeddedLog;
-use crate::results::{Arrived, Assembler, Latencies, Row};
+use crate::results::{Arrived, Assembler, Latencies};
 use crate::run_state::RunState;
 
-use super::{facts, interrupted, proving};
+use super::{end_generator, facts, interrupted, over, proving, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
 pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
@@ -99,18 +99,10 @@ fn welcome(steps: &Steps, config: &Config, layout: &Layout, replayed: u64, took:
         ["Events and results".to_owned(), layout.embedded().display().to_string()],
         ["Log of this process".to_owned(), layout.log_of("clickstream").display().to_string()],
     ];
-    let traffic = if config.generate {
-        format!("{} events/s of sample traffic", config.generator.rate)
-    } else {
-        "no sample traffic".into()
-    };
-    let windows = config.stack.job.windows;
-    let show = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     steps.line(&format!(
-        "\n{}\n{traffic}; windows of {} every {}; the first table after one slide.\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream verify · clickstream status · clickstream down\n",
+        "\n{}\n{}\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream verify · clickstream status · clickstream down\n",
         facts(rows),
-        show(windows.size_ms()),
-        show(windows.slide_ms()),
+        what_comes(config),
     ));
 }
 
@@ -130,16 +122,10 @@ async fn serve(
     let outcome = tokio::select! {
         outcome = show(config, layout, pipeline, arrivals, &proof) => outcome,
         () = interrupted() => Ok(()),
-        () = async { match config.duration { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => Ok(()),
+        () = over(config.duration) => Ok(()),
     };
     shutdown.cancel();
-    if let Some(generator) = generator {
-        match tokio::time::timeout(Duration::from_secs(4), generator).await {
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the generator did not end well"),
-            Ok(Err(error)) => tracing::warn!(%error, "the generator broke"),
-            _ => {}
-        }
-    }
+    end_generator(generator).await;
     outcome
 }
 
@@ -165,13 +151,7 @@ async fn show(
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                let end = match &arrived.row {
-                    Row::Site(row) => Some(row.window_end),
-                    Row::Top(row) => Some(row.window_end),
-                    Row::Other(end) => Some(*end),
-                    Row::Dead(_) => None,
-                };
-                if let Some(end) = end {
+                if let Some(end) = arrived.row.window_end() {
                     latencies.record(arrived.topic, end, arrived.at);
                 }
                 assembler.take(arrived);

@@ -8,7 +8,7 @@ use clickstream_event::Timestamp;
 use console::style;
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Config, time_text};
 use crate::console::window::thousands;
 use crate::logs::{Bounds, Log};
 use crate::proof::explain::{self, Question, Subject};
@@ -200,7 +200,6 @@ fn why_not(report: &Report, config: &Config) -> String {
 fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
     let show = |time: Option<Timestamp>| time.map_or_else(|| "–".to_owned(), |time| time.to_string());
     let windows = config.stack.job.windows;
-    let span = |ms: i64| humantime::format_duration(Duration::from_millis(ms as u64)).to_string();
     let balance = report.balance;
     let mut lines = vec![
         [
@@ -209,8 +208,8 @@ fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
                 "{} to {}, {} every {}",
                 show(report.from),
                 show(report.to),
-                span(windows.size_ms()),
-                span(windows.slide_ms())
+                time_text(windows.size_ms()),
+                time_text(windows.slide_ms())
             ),
         ],
         ["log".to_owned(), format!("{} to {}", show(report.log_from), show(report.log_to))],

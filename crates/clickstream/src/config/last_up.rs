@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clickstream_stack::layout::Layout;
 
-use super::Config;
 use super::layers::Settings;
 use super::typed::default_data_dir;
+use super::{Config, time_text};
 
 fn file(layout: &Layout) -> PathBuf {
     layout.run().join("settings.json")
@@ -18,13 +17,12 @@ fn file(layout: &Layout) -> PathBuf {
 /// Writes down what `verify` must know of an `up` on `engine`.
 pub fn remember(config: &Config, layout: &Layout, engine: &str) {
     let job = &config.stack.job;
-    let time = |ms: i64| humantime::format_duration(Duration::from_millis(ms.max(0) as u64)).to_string();
     let settings = BTreeMap::from([
-        ("window", time(job.windows.size_ms())),
-        ("slide", time(job.windows.slide_ms())),
-        ("max_disorder", time(job.max_disorder_ms)),
-        ("max_future", time(job.max_future_ms)),
-        ("dedup_horizon", time(job.dedup_horizon_s * 1_000)),
+        ("window", time_text(job.windows.size_ms())),
+        ("slide", time_text(job.windows.slide_ms())),
+        ("max_disorder", time_text(job.max_disorder_ms)),
+        ("max_future", time_text(job.max_future_ms)),
+        ("dedup_horizon", time_text(job.dedup_horizon_s * 1_000)),
         ("kafka", if engine == "flink" { config.kafka_address() } else { String::new() }),
         ("engine", engine.to_owned()),
     ]);
@@ -44,9 +42,8 @@ pub fn adopt(settings: &mut Settings) {
     else {
         return;
     };
-    let is_set = |name: &str| settings.get(name).source != "default";
     // who names a Kafka or an engine means another log
-    let other_log = is_set("kafka") || is_set("kafka_port") || is_set("engine");
+    let other_log = ["kafka", "kafka_port", "engine"].iter().any(|name| !is_default(settings, name));
     for (name, value) in last {
         if !is_default(settings, &name) || (other_log && matches!(name.as_str(), "kafka" | "engine")) {
             continue;

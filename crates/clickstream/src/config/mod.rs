@@ -10,6 +10,12 @@ mod typed;
 
 pub use typed::{Config, Engine};
 
+/// A time in milliseconds as it is written in the configuration: `5m`, `100ms`.
+pub fn time_text(ms: i64) -> String {
+    let time = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    humantime::format_duration(time).to_string()
+}
+
 /// A mistake in the configuration: one sentence with what, why, and what to do.
 #[derive(Debug)]
 pub struct ConfigError(pub String);

@@ -13,6 +13,7 @@ use clickstream_engine::{Config, Engine, Prepared, Verdict, Window};
 use clickstream_event::event::encode_heartbeat;
 use clickstream_event::{Timestamp, decode, topic};
 use clickstream_log::{Log, LogError, Options, Record, Topic};
+use clickstream_traffic::heartbeat::SILENCE_MS;
 use tokio::sync::mpsc;
 
 use super::inlet::{Batch, Inlet};
@@ -27,8 +28,6 @@ use crate::results::{Arrived, Row};
 const LINGER: Duration = Duration::from_millis(4);
 /// How often a partition is looked at for silence.
 const CHECK: Duration = Duration::from_millis(25);
-/// A partition without a record for this long gets a heartbeat, in milliseconds.
-const SILENCE_MS: i64 = 100;
 /// How often old segments are looked for.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Records that are prepared together.

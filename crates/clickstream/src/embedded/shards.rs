@@ -110,11 +110,7 @@ impl Shards for ThreadedShards {
             let _ = self.shards[shard].send(Message::EndSlice(slice));
         }
         let mut all = Totals::default();
-        for totals in self.totals.iter().take(self.shards.len()) {
-            all.pages.extend(totals.pages);
-            all.products.extend(totals.products);
-            all.sites.extend(totals.sites);
-        }
+        self.totals.iter().take(self.shards.len()).for_each(|totals| all.append(totals));
         all
     }
 }

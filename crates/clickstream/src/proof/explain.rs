@@ -7,6 +7,7 @@ use clickstream_engine::{Config, Engine, Verdict, Window};
 use clickstream_event::{Event, Record, Timestamp, decode, topic};
 use serde::Serialize;
 
+use super::prove::whole_from;
 use super::row::Row;
 use crate::logs::{Bounds, Log};
 
@@ -135,27 +136,11 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     let from = log.offsets_at(topic::EVENTS, Timestamp(window_start.0 - config.dedup_horizon_ms))?;
     let part =
         Bounds(bounds.0.iter().zip(&from).map(|((low, high), from)| ((*from).max(*low), *high)).collect());
-    if let Some(partition) = bounds.0.iter().zip(&from).position(|((low, _), from)| *low > 0 && from <= low) {
-        let mut first = None;
-        let (low, _) = bounds.0[partition];
-        let head = Bounds(
-            bounds
-                .0
-                .iter()
-                .enumerate()
-                .map(|(n, _)| if n == partition { (low, low + 1) } else { (0, 0) })
-                .collect(),
+    let whole_from = whole_from(log, &bounds)?;
+    if let Some(first) = whole_from.filter(|first| *first > window_start) {
+        bail!(
+            "the log no longer reaches back to {window_start}: retention has removed what arrived before {first}"
         );
-        log.read(topic::EVENTS, &head, &mut |record| {
-            first = Some(record.arrival);
-            Ok(())
-        })?;
-        if first > Some(window_start) {
-            bail!(
-                "the log no longer reaches back to {window_start}: retention has removed what arrived before {}",
-                first.unwrap_or_default()
-            );
-        }
     }
     let mut engine = Engine::new(config, bounds.0.len());
     let mut explanation = Explanation {

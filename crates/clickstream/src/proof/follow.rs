@@ -7,6 +7,7 @@ use clickstream_engine::Config;
 use clickstream_event::{Timestamp, topic};
 
 use super::Proof;
+use super::prove::whole_from;
 use super::report::Report;
 use crate::logs::{Bounds, Log};
 
@@ -41,18 +42,8 @@ impl Follower {
             let later = log.offsets_at(topic::EVENTS, since)?;
             from.iter_mut().zip(later).for_each(|(from, later)| *from = later.max(*from));
         }
-        let mut whole_from = since.filter(|_| from.iter().any(|from| *from > 0));
-        for (partition, (low, _)) in
-            bounds.0.iter().enumerate().filter(|(_, (low, high))| *low > 0 && high > low)
-        {
-            let first = Bounds(
-                (0..bounds.0.len()).map(|n| if n == partition { (*low, low + 1) } else { (0, 0) }).collect(),
-            );
-            log.read(topic::EVENTS, &first, &mut |record| {
-                whole_from = whole_from.max(Some(record.arrival));
-                Ok(())
-            })?;
-        }
+        let skipped = since.filter(|_| from.iter().any(|from| *from > 0));
+        let whole_from = skipped.max(whole_from(log.as_ref(), &bounds)?);
         let mut read = HashMap::from([(topic::EVENTS, from.clone())]);
         for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
             let start = match since {
@@ -68,23 +59,12 @@ impl Follower {
     /// Reads what has come since the last step, and compares.
     pub fn step(&mut self) -> Result<&Report> {
         // rows first: every row stems from events that are in the log by then
-        for name in topic::RESULTS {
-            let bounds = self.new_part(name)?;
-            self.log.read(name, &bounds, &mut |record| {
-                self.proof.row(name, record);
-                Ok(())
-            })?;
+        for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+            let part = self.new_part(name)?;
+            self.proof.read(self.log.as_ref(), name, &part)?;
         }
-        let bounds = self.new_part(topic::DEAD_LETTERS)?;
-        self.log.read(topic::DEAD_LETTERS, &bounds, &mut |record| {
-            self.proof.letter(record);
-            Ok(())
-        })?;
         let bounds = self.new_part(topic::EVENTS)?;
-        self.log.read(topic::EVENTS, &bounds, &mut |record| {
-            self.proof.event(record);
-            Ok(())
-        })?;
+        self.proof.read(self.log.as_ref(), topic::EVENTS, &bounds)?;
         self.proof.settle(false);
         let read: Vec<(i64, i64)> =
             self.from.iter().zip(&bounds.0).map(|(from, (_, high))| (*from, *high)).collect();

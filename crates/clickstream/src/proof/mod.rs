@@ -20,12 +20,13 @@ pub mod timing;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use anyhow::Result;
 use clickstream_engine::{Config, Engine, Verdict};
 use clickstream_event::rows::DeadLetter;
 use clickstream_event::{Record, Timestamp, decode, topic};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::logs::LogRecord;
+use crate::logs::{Bounds, Log, LogRecord};
 use report::{Difference, Report};
 use row::{Row, RowKey};
 use timing::Timing;
@@ -66,6 +67,20 @@ struct Found {
 struct FoundLetter {
     reason: u64,
     raw: u64,
+}
+
+impl FoundLetter {
+    fn of(letter: &DeadLetter) -> Self {
+        Self {
+            reason: xxh3_64(letter.reason.as_bytes()),
+            raw: letter.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes())),
+        }
+    }
+}
+
+/// Whether a record, as partition and offset, stands below the offset of its partition.
+fn is_below((partition, offset): (i32, i64), ends: &[i64]) -> bool {
+    ends.get(partition.max(0) as usize).is_some_and(|end| offset < *end)
 }
 
 /// A running comparison.
@@ -124,12 +139,26 @@ impl Proof {
         }
     }
 
+    /// Reads a part of any topic.
+    pub fn read(&mut self, log: &dyn Log, name: &'static str, part: &Bounds) -> Result<()> {
+        log.read(name, part, &mut |record| {
+            match name {
+                topic::EVENTS => self.event(record),
+                topic::DEAD_LETTERS => self.letter(record),
+                _ => self.row(name, record),
+            }
+            Ok(())
+        })
+    }
+
     /// Takes a record of the events topic; those of a partition in order.
-    pub fn event(&mut self, record: LogRecord<'_>) {
+    fn event(&mut self, record: LogRecord<'_>) {
         let LogRecord { partition, offset, arrival, value, .. } = record;
+        let mut undecided = false;
         let verdict = match decode(value.unwrap_or_default(), arrival, self.config.rules) {
             Ok(decoded) => {
-                if self.whole_from.is_some_and(|from| decoded.event_time() < from) {
+                undecided = self.whole_from.is_some_and(|from| decoded.event_time() < from);
+                if undecided {
                     // whether it was late cannot be told; no whole window holds it
                     let at = (partition, offset);
                     let found = self.letters.remove(&at).is_some();
@@ -152,7 +181,6 @@ impl Proof {
         let begin = *self.report.log_from.get_or_insert(arrival);
         self.report.log_from = Some(begin.min(arrival));
         self.report.log_to = self.report.log_to.max(Some(arrival));
-        let undecided = matches!(&verdict, Verdict::Late(late) if self.whole_from.is_some_and(|from| late.event_time < from));
         if let Some(letter) = verdict.dead_letter(partition, offset, value)
             && !undecided
         {
@@ -170,13 +198,13 @@ impl Proof {
                 let rows = window.pages.into_iter().map(Row::Page);
                 let rows = rows.chain(window.products.into_iter().map(Row::Product));
                 let rows = rows.chain(window.sites.into_iter().map(Row::Site));
-                rows.chain(window.top.into_iter().map(Row::Top)).for_each(|row| self.expect(row));
+                rows.chain(window.top.into_iter().map(Row::Top)).for_each(|row| self.recounted(row));
             }
         }
     }
 
     /// Takes a record of a result topic.
-    pub fn row(&mut self, name: &'static str, record: LogRecord<'_>) {
+    fn row(&mut self, name: &'static str, record: LogRecord<'_>) {
         let place = Place { topic: name, partition: record.partition, offset: record.offset };
         let Some(value) = record.value else {
             return self.tombstone(place, record.key);
@@ -248,7 +276,7 @@ impl Proof {
     }
 
     /// Takes a record of the dead-letter topic.
-    pub fn letter(&mut self, record: LogRecord<'_>) {
+    fn letter(&mut self, record: LogRecord<'_>) {
         let Some(letter) = record.value.and_then(|value| serde_json::from_slice::<DeadLetter>(value).ok())
         else {
             self.report.unreadable += 1;
@@ -262,11 +290,8 @@ impl Proof {
             self.report.before += 1;
             return;
         }
-        let found = FoundLetter {
-            reason: xxh3_64(letter.reason.as_bytes()),
-            raw: letter.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes())),
-        };
-        let forgotten = self.forgotten.get(at.0.max(0) as usize).is_some_and(|below| at.1 < *below);
+        let found = FoundLetter::of(&letter);
+        let forgotten = is_below(at, &self.forgotten);
         match (self.expected_letters.remove(&at), self.proven_letters.get(&at)) {
             (Some(expected), _) => self.compare_letter(&expected, found),
             (None, Some(before)) if *before == found => self.report.letters_again += 1,
@@ -287,8 +312,7 @@ impl Proof {
     }
 
     fn compare_letter(&mut self, expected: &DeadLetter, found: FoundLetter) {
-        let raw = expected.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes()));
-        if found.reason == xxh3_64(expected.reason.as_bytes()) && found.raw == raw {
+        if found == FoundLetter::of(expected) {
             self.report.checked(topic::DEAD_LETTERS);
             self.proven_letters.insert((expected.source_partition, expected.source_offset), found);
         } else {
@@ -312,7 +336,8 @@ impl Proof {
         self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.window()))
     }
 
-    fn expect(&mut self, row: Row) {
+    /// Takes a row of the recount.
+    fn recounted(&mut self, row: Row) {
         let key = row.key();
         if !self.is_whole(key.window_end) {
             return;
@@ -366,28 +391,14 @@ impl Proof {
             }
         }
         let closed = self.closed_to.unwrap_or_default();
-        let (whole_from, size) = (self.whole_from, self.config.windows.size_ms());
-        let mut unexpected = Vec::new();
-        let other_starts = &self.other_starts;
-        let mut of_other_shapes = 0;
-        self.found.retain(|key, found| {
-            let starts = other_starts.get(&key.window_end);
-            if !found.in_shape && starts.is_some_and(|starts| starts.contains(&found.start)) {
-                of_other_shapes += 1;
-                return false;
-            }
-            if key.window_end > closed && key.window_end.0 % slide == 0 {
-                return true;
-            }
-            if !found.deleted {
-                let whole = whole_from.is_none_or(|from| key.window_end.0 - size >= from.0);
-                unexpected.push((*found, whole));
-            }
-            false
-        });
-        self.report.other_shapes += of_other_shapes;
-        for (found, whole) in unexpected {
-            if whole {
+        for (key, found) in std::mem::take(&mut self.found) {
+            if self.is_of_another_shape(key.window_end, &found) {
+                self.report.other_shapes += 1;
+            } else if key.window_end > closed && key.window_end.0 % slide == 0 {
+                self.found.insert(key, found);
+            } else if found.deleted {
+                // counted when it was deleted
+            } else if self.is_whole(key.window_end) {
                 self.report.unexpected(found.place.topic);
                 self.report.add(Difference::unexpected(found.place));
             } else {
@@ -405,9 +416,8 @@ impl Proof {
     /// Judges dead letters, by the place of their records: one is missing if its record stands below `settled`, and one is
     /// unexpected if its record was read, that is stands in `read` (first offset, end), per partition.
     pub fn settle_letters(&mut self, settled: &[i64], read: &[(i64, i64)]) {
-        let is_below = |at: &(i32, i64)| settled.get(at.0.max(0) as usize).is_some_and(|end| at.1 < *end);
         let missing: Vec<(i32, i64)> =
-            self.expected_letters.keys().filter(|at| is_below(at)).copied().collect();
+            self.expected_letters.keys().filter(|at| is_below(**at, settled)).copied().collect();
         for at in missing {
             if let Some(letter) = self.expected_letters.remove(&at) {
                 self.report.missing(topic::DEAD_LETTERS);
@@ -435,9 +445,8 @@ impl Proof {
         let bound = RowKey::first_of(before);
         self.proven = self.proven.split_off(&bound);
         self.found.retain(|key, _| key.window_end >= before);
-        let is_below = |at: &(i32, i64)| below.get(at.0.max(0) as usize).is_some_and(|end| at.1 < *end);
-        self.proven_letters.retain(|at, _| !is_below(at));
-        self.undecided.retain(|at| !is_below(at));
+        self.proven_letters.retain(|at, _| !is_below(*at, below));
+        self.undecided.retain(|at| !is_below(*at, below));
         self.forgotten = below.to_vec();
     }
 

@@ -24,27 +24,12 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
     if live {
         std::thread::sleep(WRITING);
     }
-    // where retention has cut the head of a partition, the log is whole from its first record on
-    let cut =
-        Bounds(events.0.iter().map(|(low, high)| if *low > 0 { (*low, *high) } else { (0, 0) }).collect());
-    let whole_from = ends(log, &cut, |(low, high)| (low, (low + 1).min(high)))?;
+    let whole_from = whole_from(log, &events)?;
     let mut proof = Proof::new(config, events.0.len(), whole_from, true);
-    for name in topic::RESULTS {
-        let bounds = log.bounds(name)?;
-        log.read(name, &bounds, &mut |record| {
-            proof.row(name, record);
-            Ok(())
-        })?;
+    for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+        proof.read(log, name, &log.bounds(name)?)?;
     }
-    let letters = log.bounds(topic::DEAD_LETTERS)?;
-    log.read(topic::DEAD_LETTERS, &letters, &mut |record| {
-        proof.letter(record);
-        Ok(())
-    })?;
-    log.read(topic::EVENTS, &events, &mut |record| {
-        proof.event(record);
-        Ok(())
-    })?;
+    proof.read(log, topic::EVENTS, &events)?;
     proof.settle(!live);
     // when a window was written, the letters of all records that arrived before its end were
     let settled = match proof.report().complete_to {
@@ -59,6 +44,11 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
     let read: Vec<(i64, i64)> = from.iter().zip(&events.0).map(|(from, (_, high))| (*from, *high)).collect();
     proof.settle_letters(&settled, &read);
     Ok(proof.report().clone())
+}
+
+/// Where retention has cut the head of partitions: from when on the log is whole, which is from the first record of each on.
+pub(super) fn whole_from(log: &dyn Log, events: &Bounds) -> Result<Option<Timestamp>> {
+    ends(log, events, |(low, high)| if low > 0 { (low, (low + 1).min(high)) } else { (0, 0) })
 }
 
 /// The latest arrival among the records of a part of each partition.

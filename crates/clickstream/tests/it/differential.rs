@@ -17,7 +17,7 @@ use clickstream_engine::{Config, Engine, Verdict, Window};
 use clickstream_event::rows::{DeadLetter, SiteMetrics};
 use clickstream_event::{Timestamp, Windows, topic};
 use clickstream_recount::golden::Rows;
-use clickstream_recount::{Record, Shape, key_of, recount, same};
+use clickstream_recount::{Record, Shape, golden, recount, same};
 use serde_json::Value;
 
 use crate::feed::{Feed, PARTITIONS, Placed};
@@ -162,20 +162,10 @@ impl Outcome {
     }
 
     fn take(&mut self, window: &Window) {
-        fn values<T: serde::Serialize>(rows: &[T]) -> Vec<Value> {
-            rows.iter().map(|row| serde_json::to_value(row).unwrap()).collect()
-        }
-        for (name, rows) in [
-            (topic::PAGE_METRICS, values(&window.pages)),
-            (topic::PRODUCT_METRICS, values(&window.products)),
-            (topic::SITE_METRICS, values(&window.sites)),
-            (topic::TOP_PAGES, values(&window.top)),
-        ] {
-            for row in rows {
-                let before = self.rows.get_mut(name).unwrap().insert(key_of(name, &row), row);
-                assert_eq!(before, None, "a row is given once");
-            }
-        }
+        golden::put(&mut self.rows, topic::PAGE_METRICS, &window.pages);
+        golden::put(&mut self.rows, topic::PRODUCT_METRICS, &window.products);
+        golden::put(&mut self.rows, topic::SITE_METRICS, &window.sites);
+        golden::put(&mut self.rows, topic::TOP_PAGES, &window.top);
         window.sites.iter().for_each(|row| self.note_revenue(row));
     }
 

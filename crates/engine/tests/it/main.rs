@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use clickstream_engine::{Config, Engine, Saved, Shard, Verdict, Window};
 use clickstream_event::{Timestamp, Windows, topic};
-use clickstream_recount::{Expected, Record, Shape, golden, key_of, logs, recount, same};
+use clickstream_recount::{Expected, Record, Shape, golden, logs, recount, same};
 use proptest::prelude::*;
-use serde_json::Value;
 
 /// What came of a log.
 struct Outcome {
@@ -58,20 +57,10 @@ impl Run {
     }
 
     fn take(&mut self, window: &Window) {
-        fn values<T: serde::Serialize>(rows: &[T]) -> Vec<Value> {
-            rows.iter().map(|row| serde_json::to_value(row).unwrap()).collect()
-        }
-        for (name, rows) in [
-            (topic::PAGE_METRICS, values(&window.pages)),
-            (topic::PRODUCT_METRICS, values(&window.products)),
-            (topic::SITE_METRICS, values(&window.sites)),
-            (topic::TOP_PAGES, values(&window.top)),
-        ] {
-            for row in rows {
-                let before = self.outcome.rows.get_mut(name).unwrap().insert(key_of(name, &row), row);
-                assert_eq!(before, None, "a row is given once");
-            }
-        }
+        golden::put(&mut self.outcome.rows, topic::PAGE_METRICS, &window.pages);
+        golden::put(&mut self.outcome.rows, topic::PRODUCT_METRICS, &window.products);
+        golden::put(&mut self.outcome.rows, topic::SITE_METRICS, &window.sites);
+        golden::put(&mut self.outcome.rows, topic::TOP_PAGES, &window.top);
     }
 }
 

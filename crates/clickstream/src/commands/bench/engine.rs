@@ -141,19 +141,10 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
     let (mut decoding, mut counting) = (Duration::ZERO, Duration::ZERO);
     let mut fires = Vec::new();
     let mut rows = 0;
-    let mut bytes = Vec::new();
-    let mut ends = Vec::new();
     let chunks = (fill + measured).div_ceil(CHUNK as u64);
     for chunk in 0..chunks {
         let measuring = chunk * CHUNK as u64 >= fill;
-        bytes.clear();
-        ends.clear();
-        for record in load.chunk(CHUNK) {
-            if let Record::Event(event, ts) = record {
-                event.encode(&mut bytes);
-                ends.push((bytes.len(), ts));
-            }
-        }
+        let (bytes, ends) = encoded(&mut load);
         let before = cpu();
         let mut records = Vec::with_capacity(CHUNK);
         let mut from = 0;
@@ -210,21 +201,22 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
 /// Events as JSON, one after the other, with the end of each and its arrival.
 type Encoded = (Vec<u8>, Vec<(usize, Timestamp)>);
 
+/// The next chunk of a load.
+fn encoded(load: &mut Workload) -> Encoded {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for record in load.chunk(CHUNK) {
+        if let Record::Event(event, ts) = record {
+            event.encode(&mut bytes);
+            ends.push((bytes.len(), ts));
+        }
+    }
+    (bytes, ends)
+}
+
 /// Events per second of wall time, from JSON bytes, with so many threads.
 fn cores_run(config: EngineConfig, shape: Shape, events: usize, decoders: usize, shards: usize) -> f64 {
     let mut load = Workload::new(shape, Timestamp(1_795_583_040_000), 1);
-    let chunks: Vec<Encoded> = (0..events / CHUNK)
-        .map(|_| {
-            let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-            for record in load.chunk(CHUNK) {
-                if let Record::Event(event, ts) = record {
-                    event.encode(&mut bytes);
-                    ends.push((bytes.len(), ts));
-                }
-            }
-            (bytes, ends)
-        })
-        .collect();
+    let chunks: Vec<Encoded> = (0..events / CHUNK).map(|_| encoded(&mut load)).collect();
     let slices = config.windows.slices() as u32;
     let counting: Box<dyn Shards + Send> = match shards {
         1 => Box::new(vec![Shard::new(slices)]),

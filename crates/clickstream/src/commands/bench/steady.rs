@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::console::steps::Steps;
-use crate::results::{self, Latencies, Row};
+use crate::results::{self, Latencies};
 
 use super::machine::{Usage, usage};
 use super::{Options, start};
@@ -77,12 +77,7 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
     while began.elapsed() < options.measure {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                let end = match &arrived.row {
-                    Row::Site(row) => row.window_end,
-                    Row::Top(row) => row.window_end,
-                    Row::Other(end) => *end,
-                    Row::Dead(_) => continue,
-                };
+                let Some(end) = arrived.row.window_end() else { continue };
                 latencies.record(arrived.topic, end, arrived.at);
             }
             _ = sample.tick() => {
