@@ -265,6 +265,8 @@ mod tests {
             view_count: 1,
             unique_users: 1,
             click_through_rate: None,
+            human_view_count: 0,
+            human_unique_users: 0,
         })
     }
 

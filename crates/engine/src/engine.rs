@@ -25,6 +25,8 @@ pub struct Config {
     pub max_disorder_ms: i64,
     /// For how long after an event's arrival a copy of it is known as such, in milliseconds.
     pub dedup_horizon_ms: i64,
+    /// A session ends after so long without an event, in milliseconds.
+    pub session_gap_ms: i64,
     /// What is a valid event.
     pub rules: Rules,
     /// Seed of the fingerprints; any number, the results do not depend on it.
@@ -34,7 +36,14 @@ pub struct Config {
 impl Config {
     /// The product's defaults for windows of this shape.
     pub fn new(windows: Windows) -> Self {
-        Self { windows, max_disorder_ms: 100, dedup_horizon_ms: 120_000, rules: Rules::default(), seed: 0 }
+        Self {
+            windows,
+            max_disorder_ms: 100,
+            dedup_horizon_ms: 120_000,
+            session_gap_ms: 30_000,
+            rules: Rules::default(),
+            seed: 0,
+        }
     }
 }
 

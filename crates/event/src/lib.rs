@@ -7,15 +7,19 @@
 //! | module | holds |
 //! |---|---|
 //! | [`timestamp`] | milliseconds since the epoch, read and written as RFC 3339 |
+//! | [`detection`] | limits of the rules that find anomalies |
 //! | [`event`] | [`Event`] and its JSON form |
 //! | [`json`] | JSON as Flink's reader takes it: texts of numbers, limits |
 //! | [`validate`] | the rule for what counts as an event, with typed reasons |
 //! | [`rows`] | rows of the result topics and their keys |
+//! | [`journeys`] | the rows among them that are about sessions and their ways, and anomalies |
 //! | [`window`] | sliding windows: slices, window bounds |
 //! | [`topic`] | names of the Kafka topics |
 
 mod canonical;
+pub mod detection;
 pub mod event;
+pub mod journeys;
 pub mod json;
 pub mod rows;
 pub mod timestamp;

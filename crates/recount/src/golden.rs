@@ -93,6 +93,7 @@ impl Case {
         let shape = Shape {
             window_ms: case["window_ms"].as_i64().unwrap(),
             slide_ms: case["slide_ms"].as_i64().unwrap(),
+            session_gap_ms: case["session_gap_ms"].as_i64().unwrap_or(30_000),
             partitions: log.iter().map(|record| record.partition as usize + 1).max().unwrap(),
         };
         Self {

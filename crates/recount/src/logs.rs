@@ -47,7 +47,7 @@ fn pause() -> impl Strategy<Value = i64> {
 pub fn any_shape(begin: i64, longest: usize) -> impl Strategy<Value = Case> {
     (1i64..4, 1i64..6, 1usize..5).prop_flat_map(move |(slide_s, slices, partitions)| {
         let slide_ms = slide_s * 1_000;
-        let shape = Shape { window_ms: slide_ms * slices, slide_ms, partitions };
+        let shape = Shape { window_ms: slide_ms * slices, slide_ms, session_gap_ms: 30_000, partitions };
         of_shape(shape, begin, longest, true)
     })
 }

@@ -19,6 +19,8 @@ pub struct Shape {
     pub window_ms: i64,
     /// Distance of windows in milliseconds.
     pub slide_ms: i64,
+    /// A session ends after so long without an event, in milliseconds.
+    pub session_gap_ms: i64,
     /// Partitions of the log; one that is empty holds back all results.
     pub partitions: usize,
 }
@@ -105,7 +107,7 @@ fn ten_thousandths(amount: &str) -> i128 {
 
 /// Recounts a log.
 pub fn recount(mut log: Vec<Record>, shape: Shape) -> Expected {
-    let Shape { window_ms, slide_ms, partitions } = shape;
+    let Shape { window_ms, slide_ms, partitions, session_gap_ms: _ } = shape;
     log.sort_by_key(|record| (record.partition, record.offset));
     let mut marks: HashMap<i32, i64> = HashMap::new();
     let mut letters = BTreeMap::new();

@@ -140,6 +140,13 @@ pub const KEYS: &[Key] = &[
         "How long the id of an event is remembered, to count a second copy nowhere",
     ),
     key(
+        "session_gap",
+        Form::Value("TIME"),
+        "30s",
+        WINDOWS,
+        "A session ends after so long without an event; 30m is usual, 30s lets you see sessions end",
+    ),
+    key(
         "unique_users",
         Form::Value("FORM"),
         "distance",

@@ -173,6 +173,11 @@ impl Config {
                     dedup_horizon_s: read
                         .time_within("dedup_horizon", Duration::from_secs(1), Duration::from_secs(86_400))?
                         .as_secs() as i64,
+                    session_gap_ms: millis(read.time_within(
+                        "session_gap",
+                        Duration::from_secs(1),
+                        Duration::from_secs(86_400),
+                    )?),
                     kafka: String::new(),
                     unique_users: read.choice(
                         "unique_users",
@@ -226,6 +231,7 @@ impl Config {
             windows: job.windows,
             max_disorder_ms: job.max_disorder_ms,
             dedup_horizon_ms: job.dedup_horizon_s * 1_000,
+            session_gap_ms: job.session_gap_ms,
             rules: Rules { max_future_ms: job.max_future_ms },
             // nobody who writes events can know it
             seed: RandomState::new().hash_one(0),

@@ -159,7 +159,7 @@ fn money(text: &str) -> String {
 mod tests {
     use super::*;
     use clickstream_event::Timestamp;
-    use clickstream_event::rows::SiteMetrics;
+    use clickstream_event::rows::{HumanCounts, SiteMetrics};
 
     fn window() -> Window {
         let (start, end) = (Timestamp(1_795_583_040_000), Timestamp(1_795_583_340_000));
@@ -177,6 +177,10 @@ mod tests {
             click_through_rate: Some(0.4),
             conversion_rate: Some(0.0214),
             revenue: "12345.5".parse().unwrap(),
+            human_event_count: 300_123,
+            human: HumanCounts::default(),
+            human_conversion_rate: None,
+            human_revenue: "12345.5".parse().unwrap(),
         };
         let page = |rank: u32, page_url: &str, view_count| TopPage {
             site_id: "shop".into(),
@@ -187,6 +191,8 @@ mod tests {
             view_count,
             unique_users: view_count / 2,
             click_through_rate: if rank == 2 { None } else { Some(0.25) },
+            human_view_count: view_count,
+            human_unique_users: view_count / 2,
         };
         Window {
             site,

@@ -29,7 +29,11 @@ type Letters = BTreeMap<(i32, i64), DeadLetter>;
 
 #[test]
 fn flink_equals_engine_and_recount() {
-    let mut feed = Feed::new(Shape { window_ms: 4_000, slide_ms: 2_000, partitions: 4 }, 6 * HOUR, 1);
+    let mut feed = Feed::new(
+        Shape { window_ms: 4_000, slide_ms: 2_000, session_gap_ms: 30_000, partitions: 4 },
+        6 * HOUR,
+        1,
+    );
     feed.antiquity();
     feed.hostile_forms();
     feed.goldens();
@@ -38,7 +42,11 @@ fn flink_equals_engine_and_recount() {
     compare(feed);
 
     // one partition stays empty, and windows do not overlap
-    let mut feed = Feed::new(Shape { window_ms: 2_000, slide_ms: 2_000, partitions: 3 }, 6 * HOUR, 2);
+    let mut feed = Feed::new(
+        Shape { window_ms: 2_000, slide_ms: 2_000, session_gap_ms: 30_000, partitions: 3 },
+        6 * HOUR,
+        2,
+    );
     feed.goldens();
     feed.generated(30, 60);
     feed.odd(1_000);
@@ -50,7 +58,12 @@ fn flink_equals_engine_and_recount() {
 fn differential_at_large() {
     let seed = std::env::var("SEED").map_or(100, |seed| seed.parse().unwrap());
     for (n, (window_s, slide_s)) in [(4, 2), (2, 2), (5, 1), (9, 3), (60, 10)].into_iter().enumerate() {
-        let shape = Shape { window_ms: window_s * 1_000, slide_ms: slide_s * 1_000, partitions: 4 - n % 2 };
+        let shape = Shape {
+            window_ms: window_s * 1_000,
+            slide_ms: slide_s * 1_000,
+            session_gap_ms: 30_000,
+            partitions: 4 - n % 2,
+        };
         let mut feed = Feed::new(shape, 23 * HOUR, seed + n as u64);
         feed.antiquity();
         feed.hostile_forms();

@@ -91,7 +91,12 @@ fn textbook_form_and_changed_window() {
     let expected = crate::harness::until("windows of the new shape", Duration::from_secs(60), || {
         let expected = clickstream_recount::recount(
             world.read(topic::EVENTS),
-            clickstream_recount::Shape { window_ms: 6_000, slide_ms: 3_000, partitions: 4 },
+            clickstream_recount::Shape {
+                window_ms: 6_000,
+                slide_ms: 3_000,
+                session_gap_ms: 30_000,
+                partitions: 4,
+            },
         );
         (expected.watermark >= expected.last_end - 1).then_some(expected)
     });

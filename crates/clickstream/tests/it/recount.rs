@@ -28,7 +28,10 @@ pub fn rows_of(world: &World, name: &'static str) -> BTreeMap<String, Value> {
 pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
     let patience = std::time::Duration::from_secs(120);
     let expected = crate::harness::until("the last window is written", patience, || {
-        let expected = recount(world.read(topic::EVENTS), Shape { window_ms, slide_ms, partitions: 4 });
+        let expected = recount(
+            world.read(topic::EVENTS),
+            Shape { window_ms, slide_ms, session_gap_ms: 30_000, partitions: 4 },
+        );
         let complete = expected.watermark >= expected.last_end - 1;
         let newest = expected.rows[topic::SITE_METRICS]
             .values()

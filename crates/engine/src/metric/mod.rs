@@ -7,14 +7,17 @@ pub mod top_pages;
 
 use std::collections::BTreeMap;
 
-use clickstream_event::rows::{Counts, PageMetrics, ProductMetrics, SiteMetrics, TopPage};
+use clickstream_event::rows::{
+    BounceRate, CommonPath, Counts, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
+    PageTransition, ProductMetrics, ProvisionalBounceRate, SiteMetrics, TopPage, TrendingPage,
+};
 use clickstream_event::{Timestamp, Windows};
 
 use crate::names;
 use crate::shard::{KeyTotals, Kinds, SiteTotals, Totals};
 
 /// All rows of one window.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Window {
     /// First instant after the window.
     pub end: Timestamp,
@@ -26,6 +29,24 @@ pub struct Window {
     pub sites: Vec<SiteMetrics>,
     /// At most ten rows per site, by site and rank.
     pub top: Vec<TopPage>,
+    /// The same without labelled bots.
+    pub human_top: Vec<HumanTopPage>,
+    /// Pages that rise, by site and rank.
+    pub trending: Vec<TrendingPage>,
+    /// A row per entry page of sessions that closed within the window.
+    pub bounce_rates: Vec<BounceRate>,
+    /// A row per entry page of sessions that began within the window.
+    pub provisional_bounce_rates: Vec<ProvisionalBounceRate>,
+    /// A row per pair of pages.
+    pub transitions: Vec<PageTransition>,
+    /// A row per page where sessions began or ended.
+    pub entry_exit: Vec<EntryExitPage>,
+    /// Frequent paths, by site, length and rank.
+    pub paths: Vec<CommonPath>,
+    /// A row per site in which sessions closed.
+    pub funnels: Vec<Funnel>,
+    /// A row per page with stays.
+    pub engagement: Vec<PageEngagement>,
 }
 
 /// Names of the numbers in totals.
@@ -56,6 +77,7 @@ pub fn rows(totals: Totals, end: Timestamp, windows: Windows, names: Names<'_>) 
         pages,
         products: product_metrics::rows(&merged(totals.products, add_keys), bounds, names),
         sites: site_metrics::rows(&merged(totals.sites, add_sites), bounds, names),
+        ..Window::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Page metrics: events by type, exact unique users and click-through rate per site, window and page.
 
-use clickstream_event::rows::PageMetrics;
+use clickstream_event::rows::{HumanCounts, PageMetrics};
 
 use super::{Bounds, Names, counts};
 use crate::shard::KeyTotals;
@@ -14,6 +14,7 @@ pub(super) fn rows(pages: &[(u32, KeyTotals)], bounds: Bounds, names: Names<'_>)
             window_end: bounds.end,
             page_url: names.pages.text(*page).to_owned(),
             counts: counts(*totals),
+            human: HumanCounts::default(),
         })
         .collect()
 }

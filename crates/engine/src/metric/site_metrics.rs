@@ -1,6 +1,6 @@
 //! Site metrics: all pages together, with visits, buyers and revenue.
 
-use clickstream_event::rows::SiteMetrics;
+use clickstream_event::rows::{HumanCounts, SiteMetrics};
 use rust_decimal::Decimal;
 
 use super::{Bounds, Names, ratio, sum};
@@ -26,6 +26,10 @@ pub(super) fn rows(sites: &[(u32, SiteTotals)], bounds: Bounds, names: Names<'_>
                 click_through_rate: ratio(clicks, views),
                 conversion_rate: ratio(u64::from(totals.buyers), users),
                 revenue: Decimal::from_i128_with_scale(totals.sums.revenue, 4),
+                human_event_count: 0,
+                human: HumanCounts::default(),
+                human_conversion_rate: None,
+                human_revenue: Decimal::ZERO,
             }
         })
         .collect()

@@ -30,6 +30,8 @@ pub(super) fn rows(pages: &[PageMetrics]) -> Vec<TopPage> {
             view_count: page.counts.view_count,
             unique_users: page.counts.unique_users,
             click_through_rate: page.counts.click_through_rate,
+            human_view_count: page.human.human_view_count,
+            human_unique_users: page.human.human_unique_users,
         }));
     }
     top

@@ -134,7 +134,7 @@ fn gives_the_rows_worked_out_by_hand() {
 
 #[test]
 fn every_hostile_record_gets_one_verdict() {
-    let shape = Shape { window_ms: 4_000, slide_ms: 2_000, partitions: 1 };
+    let shape = Shape { window_ms: 4_000, slide_ms: 2_000, session_gap_ms: 30_000, partitions: 1 };
     let mut run = Run::new(shape, 1, 0);
     let log: Vec<Record> = (0..logs::hostile_forms())
         .map(|n| Record {

@@ -20,6 +20,8 @@ pub struct JobParameters {
     pub max_future_ms: i64,
     /// How long the id of an event is remembered, in seconds.
     pub dedup_horizon_s: i64,
+    /// A session ends after so long without an event, in milliseconds.
+    pub session_gap_ms: i64,
     /// Kafka as Flink reaches it.
     pub kafka: String,
     /// How unique users are counted.
@@ -137,6 +139,7 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         max_disorder_ms => parameters.max_disorder_ms,
         max_future_ms => parameters.max_future_ms,
         dedup_horizon_s => parameters.dedup_horizon_s,
+        session_gap_ms => parameters.session_gap_ms,
         kafka => kafka,
         events_topic => topic::EVENTS,
         topic_prefix => "clickstream.",
@@ -281,6 +284,7 @@ mod tests {
             max_disorder_ms: 100,
             max_future_ms: 10_000,
             dedup_horizon_s: 120,
+            session_gap_ms: 30_000,
             kafka: "127.0.0.1:9092".into(),
             unique_users,
         }
