@@ -109,8 +109,11 @@ pub fn command() -> Command {
                 "Examples:\n  clickstream explain --page / --window-end 14:05:10\n  clickstream explain --product P1011 --window-end 14:05:10 --metric unique_users\n  clickstream explain --window-end 2026-11-25T14:05:10Z --json",
                 LOG_KEYS,
             )
-            .arg(Arg::new("page").long("page").value_name("URL").conflicts_with("product").help("The page, as page_url says it"))
-            .arg(Arg::new("product").long("product").value_name("ID").help("The product; without --page and --product it is the whole site"))
+            .arg(Arg::new("page").long("page").value_name("URL").help("The page, as page_url says it"))
+            .arg(Arg::new("product").long("product").value_name("ID").help("The product; without any of these it is the whole site"))
+            .arg(Arg::new("user").long("user").value_name("ID").help("The user: sessions, anomalies, when it was labelled a bot"))
+            .arg(Arg::new("session").long("session").value_name("ID").help("The session"))
+            .group(clap::ArgGroup::new("subject").args(["page", "product", "user", "session"]))
             .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site [default: the first of the sample traffic]"))
             .arg(Arg::new("window_end").long("window-end").value_name("TIME").required(true).help("End of the window in UTC: 14:05:10, or 2026-11-25T14:05:10Z"))
             .arg(Arg::new("metric").long("metric").value_name("NAME").help("Only this metric, as unique_users"))

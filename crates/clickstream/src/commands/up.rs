@@ -167,7 +167,7 @@ async fn show(
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.window_end() {
+                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) {
                     last_row = Instant::now();
                     // windows that had ended before we started are made up for, not measured
                     if end > started {

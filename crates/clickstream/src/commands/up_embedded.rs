@@ -151,7 +151,7 @@ async fn show(
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.window_end() {
+                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) {
                     latencies.record(arrived.topic, end, arrived.at);
                 }
                 assembler.take(arrived);
