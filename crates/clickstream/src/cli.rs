@@ -57,6 +57,7 @@ const LOG_KEYS: &[&str] = &[
     "max_disorder",
     "max_future",
     "dedup_horizon",
+    "session_gap",
     "kafka",
     "kafka_port",
     "engine",
@@ -124,7 +125,7 @@ pub fn command() -> Command {
                 "bench",
                 "Measure latency, throughput, CPU and memory, and write a report in Markdown",
                 "Examples:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n  clickstream bench engine\n  clickstream bench embedded --rates 1000,5000,1000000 --warmup 5s --measure 30s\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
-                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users"],
+                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users", "session_gap"],
             )
             .arg(Arg::new("what").value_name("WHAT").value_parser(["stack", "engine", "embedded"]).default_value("stack").help("Kafka and Flink with the job; the embedded engine alone; or `up --embedded` as a whole"))
             .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))

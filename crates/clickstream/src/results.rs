@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clickstream_event::result_row::is_windowed;
 use clickstream_event::rows::{
-    BounceRate, CommonPath, DeadLetter, Funnel, PageTransition, ProvisionalBounceRate, SiteMetrics, TopPage,
-    TrendingPage,
+    Anomaly, BounceRate, CommonPath, DeadLetter, Funnel, PageTransition, ProvisionalBounceRate, SiteMetrics,
+    TopPage, TrendingPage,
 };
 use clickstream_event::{Timestamp, topic};
 use hdrhistogram::Histogram;
@@ -50,6 +50,19 @@ impl Row {
         match self {
             Self::Result(row) => Some(row.settled_at(session_gap_ms)),
             Self::Dead(_) => None,
+        }
+    }
+}
+
+impl Row {
+    /// The anomaly, or what else it is.
+    pub fn into_anomaly(self) -> Result<Anomaly, Self> {
+        match self {
+            Self::Result(row) => match *row {
+                ResultRow::Anomaly(anomaly) => Ok(anomaly),
+                row => Err(row.into()),
+            },
+            row => Err(row),
         }
     }
 }

@@ -350,6 +350,10 @@ impl Proof {
     /// too.
     fn is_of_another_shape(&self, found: &Found) -> bool {
         let (start, end) = found.span;
+        if !found.windowed {
+            // it does not say for what window it was found; nothing is said of what came before the first of this shape
+            return self.first_written.is_none_or(|first| found.settled_at < first);
+        }
         !found.in_shape && self.other_starts.get(&end).is_some_and(|starts| starts.contains(&start))
     }
 
