@@ -220,6 +220,87 @@ pub fn anomaly_line(row: &Anomaly, width: usize) -> String {
 mod tests {
     use super::*;
 
+    use crate::proof::row::Row as ResultRow;
+    use crate::results::{Arrived, Assembler};
+    use clickstream_event::{Timestamp, topic};
+    use console::style;
+
+    /// A window with a row of every kind.
+    fn window() -> Window {
+        let base = r#""site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z""#;
+        let rows = [
+            (
+                topic::SITE_METRICS,
+                r#""event_count":3,"view_count":2,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"active_sessions":2,"click_through_rate":0.5,"conversion_rate":0.0,"revenue":0,"human_event_count":3,"human_view_count":2,"human_click_count":1,"human_add_to_cart_count":0,"human_purchase_count":0,"human_unique_users":2,"human_click_through_rate":0.5,"human_conversion_rate":0.0,"human_revenue":0"#,
+            ),
+            (
+                topic::TRENDING_PAGES,
+                r#""rank":1,"page_url":"/p/\u0007rising","recent_views":40,"prior_views":10,"growth":3.0,"score":4.24"#,
+            ),
+            (topic::BOUNCE_RATES, r#""page_url":"/","entries":1200,"bounces":600,"bounce_rate":0.5"#),
+            (
+                topic::PROVISIONAL_BOUNCE_RATES,
+                r#""page_url":"/","entries":1300,"bounces":500,"undecided":210,"provisional_bounce_rate":0.4587"#,
+            ),
+            (
+                topic::PAGE_TRANSITIONS,
+                r#""from_page":"/","to_page":"/search","transition_count":77,"transition_rate":0.25"#,
+            ),
+            (topic::COMMON_PATHS, r#""length":3,"rank":1,"pages":["/","/search","/p/lamp"],"path_count":12"#),
+            (
+                topic::FUNNELS,
+                r#""sessions":200,"viewed":198,"carted":18,"purchased":6,"view_to_cart_rate":0.09,"cart_to_purchase_rate":0.333,"conversion_rate":0.03"#,
+            ),
+        ];
+        let mut assembler = Assembler::default();
+        for (topic, fields) in rows {
+            let row = ResultRow::parse(topic, format!("{{{base},{fields}}}").as_bytes()).unwrap();
+            assembler.take(Arrived { topic, at: Timestamp(0), row: row.into() });
+        }
+        assembler.complete(Timestamp(i64::MAX)).remove(0)
+    }
+
+    fn anomaly() -> Anomaly {
+        Anomaly {
+            site_id: "shop".into(),
+            kind: "traffic_spike".into(),
+            rule: "z_score".into(),
+            subject: "/p/lamp".into(),
+            detected_at: Timestamp(1_795_583_040_000),
+            window_start: Timestamp(1_795_583_030_000),
+            window_end: Timestamp(1_795_583_040_000),
+            observed: 412.0,
+            expected: 38.0,
+            score: 53.4,
+            reason: "412 events in 10 s, usually 38 ± 7".into(),
+        }
+    }
+
+    #[test]
+    fn every_view_says_what_it_is_about_and_fits() {
+        let anomalies = VecDeque::from([anomaly()]);
+        for (view, said) in [
+            (View::Trending, "+300 %"),
+            (View::Sessions, "210"),
+            (View::Journeys, "/ → /search → /p/lamp"),
+            (View::Funnel, "−180 (90.9 %)"),
+            (View::Anomalies, "412 events in 10 s, usually 38 ± 7"),
+        ] {
+            for width in [80, 120] {
+                let text = draw(view, &window(), &anomalies, width, &|text| style(text).force_styling(false));
+                assert!(text.contains(said), "{text}");
+                assert!(
+                    !text.contains('\u{7}') && text.lines().all(|line| line.chars().count() <= width),
+                    "{text}"
+                );
+            }
+        }
+        assert_eq!(
+            anomaly_line(&anomaly(), 100),
+            "⚑ 05:04:00 traffic spike: /p/lamp – 412 events in 10 s, usually 38 ± 7"
+        );
+    }
+
     #[test]
     fn views_take_turns() {
         assert_eq!(View::Rotate.of_window(0), View::Top);
