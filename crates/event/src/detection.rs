@@ -23,8 +23,30 @@ pub const REPEATED_EVENTS: u32 = 12;
 pub const REPEATED_MS: i64 = 10_000;
 /// Page views in a row, within a window, that no person makes without doing anything else.
 pub const CRAWL_EVENTS: u32 = 25;
-/// Words in a user agent, in any case, that name a bot.
-pub const BOT_WORDS: [&str; 5] = ["bot", "crawl", "spider", "slurp", "headless"];
+/// Words in a user agent, in any case (of ASCII letters), that name a bot.
+///
+/// Chosen from the 2,118 sample agents of the npm package `crawler-user-agents` 1.60.0, of which they find 84.8 % (the first
+/// two find 73 %), and checked against the 6,739 browser agents in `user-agents` 1.1.675, of which they match none. A phone make
+/// called Cubot would be taken for a bot.
+pub const BOT_WORDS: [&str; 17] = [
+    "bot",
+    "http",
+    "crawl",
+    "spider",
+    "headless",
+    "scrap",
+    "fetch",
+    "curl/",
+    "wget",
+    "python",
+    "scan",
+    "monitor",
+    "check",
+    "uptime",
+    "preview",
+    "google-",
+    "whatsapp/",
+];
 
 /// Length of the windows in which users are compared, in milliseconds.
 pub const UNUSUAL_MS: i64 = 60_000;
