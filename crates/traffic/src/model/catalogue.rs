@@ -113,7 +113,7 @@ impl Catalogue {
         let count = products.len() + articles.len();
         let waves = (0..count)
             .map(|_| Wave {
-                period_ms: rng.random_range(180_000.0..1_800_000.0),
+                period_ms: rng.random_range(1_200_000.0..7_200_000.0),
                 phase: rng.random_range(0.0..std::f64::consts::TAU),
             })
             .collect();
@@ -141,7 +141,7 @@ impl Catalogue {
         self.drifted_at = at;
         let weight = |rank: usize, wave: &Wave| {
             let swing = (at as f64 / wave.period_ms * std::f64::consts::TAU + wave.phase).sin();
-            (rank as f64 + 1.0).powf(-ZIPF) * (0.9 * swing).exp()
+            (rank as f64 + 1.0).powf(-ZIPF) * (0.6 * swing).exp()
         };
         let (for_products, for_articles) = self.waves.split_at(self.products.len());
         let choose = |waves: &[Wave]| {
@@ -189,12 +189,13 @@ impl Catalogue {
         (Arc::clone(&self.product_at(number).page), Some(number))
     }
 
-    /// A page that few look at as a rule.
-    pub fn obscure(&self, rng: &mut impl Rng) -> Arc<str> {
+    /// A page that few look at as a rule; another one for each of four successive numbers.
+    pub fn obscure(&self, number: u64, rng: &mut impl Rng) -> Arc<str> {
+        let quarter = |n: usize| 4 * n + (number % 4) as usize;
         if rng.random_bool(0.7) {
-            Arc::clone(&self.products[rng.random_range(20..120.min(self.products.len()))].page)
+            Arc::clone(&self.products[quarter(rng.random_range(5..30))].page)
         } else {
-            Arc::clone(&self.articles[rng.random_range(10..self.articles.len())])
+            Arc::clone(&self.articles[quarter(rng.random_range(3..12))])
         }
     }
     /// A page that many look at, but not the first one.
@@ -202,8 +203,8 @@ impl Catalogue {
         match rng.random_range(0..4) {
             0 => Arc::clone(&self.singles[SEARCH]),
             1 => self.category(rng),
-            2 => Arc::clone(&self.products[rng.random_range(0..6)].page),
-            _ => Arc::clone(&self.articles[rng.random_range(0..3)]),
+            2 => Arc::clone(&self.products[rng.random_range(0..5)].page),
+            _ => Arc::clone(&self.articles[rng.random_range(0..2)]),
         }
     }
 

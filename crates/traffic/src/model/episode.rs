@@ -78,11 +78,12 @@ impl Episode {
         let length = rng.random_range(25_000..40_000);
         let (page, strength) = match what {
             // at low rates still enough to be seen
-            Happening::PageSpike => {
-                (Some(catalogue.obscure(&mut rng)), rng.random_range(0.02..0.05f64).max(4.0 / rate).min(1.0))
-            }
+            Happening::PageSpike => (
+                Some(catalogue.obscure(n, &mut rng)),
+                rng.random_range(0.02..0.05f64).max(4.0 / rate).min(1.0),
+            ),
             Happening::PageDrop => (Some(catalogue.prominent(&mut rng)), 1.0),
-            Happening::SiteSpike => (None, rng.random_range(0.5..0.9)),
+            Happening::SiteSpike => (None, rng.random_range(0.6..1.0)),
             Happening::SiteDrop => (None, rng.random_range(0.75..0.95)),
         };
         Self { what, page, start: Timestamp(begin), end: Timestamp(begin + length), strength }
