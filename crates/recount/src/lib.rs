@@ -20,7 +20,7 @@ pub mod odd;
 pub mod recount;
 mod scenes;
 
-pub use recount::{Expected, Shape, key_of, recount, same};
+pub use recount::{Expected, Shape, key_of, recount, same, written_at};
 
 /// A record as it stands in a log.
 #[derive(Clone, PartialEq)]

@@ -196,6 +196,7 @@ impl Config {
                 key,
                 injections,
                 bots: share("inject_bots")?,
+                unusual: share("inject_unusual")?,
                 spikes: read.truth("inject_spikes")?,
                 duration: None,
                 max_events: None,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use clickstream_event::{Timestamp, topic};
-use clickstream_recount::{Expected, Shape, key_of, recount, same};
+use clickstream_event::topic;
+use clickstream_recount::{Expected, Shape, key_of, recount, same, written_at};
 use serde_json::Value;
 
 use crate::harness::World;
@@ -27,17 +27,6 @@ pub fn rows_of(world: &World, name: &'static str) -> BTreeMap<String, Value> {
 /// The session gap of the worlds that are checked here.
 pub const SESSION_GAP: &str = "3s";
 const SESSION_GAP_MS: i64 = 3_000;
-
-/// From when on, in event time, a row could be known.
-fn settled_at(row: &Value) -> i64 {
-    let at = |field: &str| row[field].as_str().and_then(Timestamp::parse).map(|at| at.0);
-    match at("session_end") {
-        Some(end) => end + SESSION_GAP_MS,
-        // a bot is known at its event, all else when its time is over
-        None if row["kind"] == "bot" => at("detected_at").unwrap() + 1,
-        None => at("detected_at").or(at("window_end")).unwrap(),
-    }
-}
 
 /// Waits until the last window that holds events is over, then compares everything that the watermark has decided by then, and all
 /// dead letters, with a recount.
@@ -70,7 +59,7 @@ pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
             }
         }
         // what came since is not in the recount
-        let decided = |row: &Value| settled_at(row) - 1 <= expected.watermark;
+        let decided = |row: &Value| written_at(name, row, shape) <= expected.watermark;
         for (key, row) in &found {
             if !expected.rows[name].contains_key(key) && decided(row) {
                 problems.push(format!("{name}: unexpected {row}"));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use clickstream_event::rows::{self, *};
 use clickstream_event::topic;
-use clickstream_recount::{logs, recount};
+use clickstream_recount::{golden, logs, recount};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde::Serialize;
@@ -43,6 +43,44 @@ fn typed_row(name: &str, row: &Value) -> Value {
     }
 }
 
+/// What must hold between rows of different topics, whatever the log.
+fn check_sums(rows: &golden::Rows) {
+    let sum = |name: &str, window: &str, field: &str| -> u64 {
+        let of_window = |row: &&Value| window_of(row) == window;
+        rows[name].values().filter(of_window).map(|row| row[field].as_u64().unwrap()).sum()
+    };
+    for funnel in rows[topic::FUNNELS].values() {
+        let window = window_of(funnel);
+        for (name, field) in [
+            (topic::BOUNCE_RATES, "entries"),
+            (topic::ENTRY_EXIT_PAGES, "entries"),
+            (topic::ENTRY_EXIT_PAGES, "exits"),
+        ] {
+            assert_eq!(funnel["sessions"].as_u64().unwrap(), sum(name, &window, field), "{name} {funnel}");
+        }
+    }
+    for site in rows[topic::SITE_METRICS].values() {
+        let window = window_of(site);
+        for field in ["view_count", "click_count", "purchase_count", "human_view_count", "human_click_count"]
+        {
+            assert_eq!(site[field].as_u64().unwrap(), sum(topic::PAGE_METRICS, &window, field), "{site}");
+        }
+        assert!(site["human_event_count"].as_u64() <= site["event_count"].as_u64());
+        let moves = sum(topic::PAGE_TRANSITIONS, &window, "transition_count");
+        let stays = sum(topic::PAGE_ENGAGEMENT, &window, "stay_count");
+        assert!(moves <= stays && stays <= site["view_count"].as_u64().unwrap(), "{site}");
+    }
+    for row in rows[topic::PROVISIONAL_BOUNCE_RATES].values() {
+        let [entries, bounces, undecided] =
+            ["entries", "bounces", "undecided"].map(|field| row[field].as_u64().unwrap());
+        assert!(bounces + undecided <= entries, "{row}");
+    }
+}
+
+fn window_of(row: &Value) -> String {
+    format!("{} {}", row["site_id"], row["window_end"])
+}
+
 #[test]
 fn generated_logs_show_everything() {
     let mut runner = TestRunner::deterministic();
@@ -53,6 +91,7 @@ fn generated_logs_show_everything() {
         let case = logs.new_tree(&mut runner).unwrap().current();
         records += case.log.len();
         let expected = recount(case.log, case.shape);
+        check_sums(&expected.rows);
         for name in topic::RESULTS {
             for row in expected.rows[name].values() {
                 let typed = typed_row(name, row);
@@ -83,6 +122,6 @@ fn generated_logs_show_everything() {
         "traffic_drop z_score",
     ];
     for name in topic::RESULTS.into_iter().chain(rules) {
-        assert!(found.get(name).is_some_and(|count| *count >= 5), "{name}: {found:#?}");
+        assert!(found.get(name).is_some_and(|count| *count >= 3), "{name}: {found:#?}");
     }
 }
