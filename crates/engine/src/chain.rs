@@ -103,6 +103,11 @@ impl Chain {
         totals
     }
 
+    /// Start of the open session that began first.
+    pub fn oldest_session(&self) -> Option<i64> {
+        self.visits.oldest()
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.users.bytes() + self.visits.bytes() + self.journeys.bytes() + self.traffic.bytes()

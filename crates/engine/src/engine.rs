@@ -100,6 +100,19 @@ pub struct Engine<S = Vec<Shard>> {
     anomalies: Vec<Anomaly>,
     /// Events on their way from those that wait to the counters.
     batch: Vec<Counted>,
+    /// Events of labelled bots, where somebody wants to know.
+    labelled: Option<Vec<Labelled>>,
+}
+
+/// An event of a user who was a labelled bot at the time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Labelled {
+    /// The site.
+    pub site_id: String,
+    /// The user.
+    pub user_id: String,
+    /// Event time of the event.
+    pub event_time: Timestamp,
 }
 
 /// All that the engine knows besides the counters of its shards.
@@ -178,6 +191,7 @@ impl<S: Shards> Engine<S> {
             sessions: Vec::new(),
             anomalies: Vec::new(),
             batch: Vec::new(),
+            labelled: None,
         }
     }
 
@@ -262,6 +276,22 @@ impl<S: Shards> Engine<S> {
         self.anomalies.drain(..)
     }
 
+    /// From now on, notes the events of labelled bots for [`Engine::labelled`].
+    pub fn watch_labels(&mut self) {
+        self.labelled = Some(Vec::new());
+    }
+
+    /// Events of labelled bots since they were last taken, in order.
+    pub fn labelled(&mut self) -> Vec<Labelled> {
+        self.settle_all();
+        self.labelled.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The first event of all sessions that are open; what it takes grows with their number.
+    pub fn oldest_session(&self) -> Option<Timestamp> {
+        self.state.chain.oldest_session().map(Timestamp)
+    }
+
     /// Whether windows wait to be taken.
     pub fn has_closed(&self) -> bool {
         !self.closed.is_empty()
@@ -335,6 +365,15 @@ impl<S: Shards> Engine<S> {
                     &mut self.anomalies,
                 );
                 self.shards.count(&batch, slice);
+                if let Some(labelled) = &mut self.labelled {
+                    let names = &self.state.names;
+                    let bots = batch.iter().filter(|event| !event.human);
+                    labelled.extend(bots.map(|event| Labelled {
+                        site_id: names.sites.text(event.site).to_owned(),
+                        user_id: names.users.text(event.user).to_owned(),
+                        event_time: Timestamp(event.ts),
+                    }));
+                }
                 batch.clear();
             }
             self.batch = batch;

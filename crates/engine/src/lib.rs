@@ -61,7 +61,7 @@ pub mod visits;
 pub mod ways;
 pub mod workload;
 
-pub use engine::{Config, Engine, Saved, Shards, Snapshot};
+pub use engine::{Config, Engine, Labelled, Saved, Shards, Snapshot};
 pub use judge::Verdict;
 pub use metric::Window;
 pub use prepared::{Prepared, Preparer};
