@@ -430,7 +430,7 @@ impl Proof {
                 self.found.insert(key, found);
             } else if found.deleted {
                 // counted when it was deleted
-            } else if found.whole {
+            } else if found.whole && !self.whole.may_be_cut(found.place.topic, found.span) {
                 self.report.unexpected(found.place.topic);
                 self.report.add(Difference::unexpected(found.place));
             } else {

@@ -528,7 +528,10 @@ proptest! {
             };
             // the memory's rows all arrived at the beginning
             let mut late = log.clone();
-            late.topics.get_mut(topic::PAGE_METRICS).unwrap()[0].iter_mut().for_each(|r| r.arrival = i64::MAX);
+            for name in topic::RESULTS {
+                let arrival = question.window_end.0;
+                late.topics.get_mut(name).unwrap()[0].iter_mut().for_each(|r| r.arrival = arrival);
+            }
             let config = Config { session_gap_ms: case.shape.session_gap_ms, ..Config::new(windows) };
             let explanation = explain(&late, config, question).unwrap();
             prop_assert!(explanation.ended);

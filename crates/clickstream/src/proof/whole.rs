@@ -68,6 +68,11 @@ impl Whole {
         }
     }
 
+    /// Whether a row of the topic may tell of sessions that began before, on whatever site.
+    pub fn may_be_cut(&self, name: &str, (start, end): (Timestamp, Timestamp)) -> bool {
+        of_closed_sessions(name) && self.cut.keys().any(|site| self.is_cut(site, start, end))
+    }
+
     /// How far before its window a row of the topic looks, in milliseconds.
     fn reach_of(&self, name: &str) -> i64 {
         match name {
