@@ -103,7 +103,7 @@ impl Chain {
         totals
     }
 
-    /// Start of the open session that began first.
+    /// The first event of all sessions that are open.
     pub fn oldest_session(&self) -> Option<i64> {
         self.visits.oldest()
     }

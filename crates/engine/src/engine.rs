@@ -9,6 +9,7 @@ use clickstream_event::rows::{Anomaly, Session};
 use clickstream_event::{Record, Rules, Timestamp, Windows, decode};
 use serde::{Deserialize, Serialize};
 
+use crate::bots::Agents;
 use crate::chain::Chain;
 use crate::judge::{Judge, Verdict};
 use crate::metric::{self, Window};
@@ -100,6 +101,7 @@ pub struct Engine<S = Vec<Shard>> {
     anomalies: Vec<Anomaly>,
     /// Events on their way from those that wait to the counters.
     batch: Vec<Counted>,
+    agents: Agents,
     /// Events of labelled bots, where somebody wants to know.
     labelled: Option<Vec<Labelled>>,
 }
@@ -191,6 +193,7 @@ impl<S: Shards> Engine<S> {
             sessions: Vec::new(),
             anomalies: Vec::new(),
             batch: Vec::new(),
+            agents: Agents::default(),
             labelled: None,
         }
     }
@@ -288,7 +291,8 @@ impl<S: Shards> Engine<S> {
     }
 
     /// The first event of all sessions that are open; what it takes grows with their number.
-    pub fn oldest_session(&self) -> Option<Timestamp> {
+    pub fn oldest_session(&mut self) -> Option<Timestamp> {
+        self.settle_all();
         self.state.chain.oldest_session().map(Timestamp)
     }
 
@@ -332,7 +336,10 @@ impl<S: Shards> Engine<S> {
             session: names.sessions.number(event.session, site, &event.session_id, slice),
             partition,
             kind: event.kind,
-            declared: event.declared,
+            declared: event
+                .user_agent
+                .as_deref()
+                .is_some_and(|text| self.agents.name_a_bot(event.agent, text)),
             human: true,
             later_half: ts.0 - i64::from(slice) * slide >= slide / 2,
         });

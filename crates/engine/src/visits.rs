@@ -206,7 +206,7 @@ impl Visits {
         self.active.count(site)
     }
 
-    /// Start of the open session that began first.
+    /// The first event of all sessions that are open.
     pub fn oldest(&self) -> Option<i64> {
         self.list.iter().filter(|visit| visit.is_open).map(|visit| visit.start).min()
     }
