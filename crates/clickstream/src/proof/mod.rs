@@ -107,6 +107,8 @@ pub struct Proof {
     proven: HashMap<RowKey, (u64, Timestamp)>,
     /// Other window starts that rows of sites have for a window end: the windows were of another shape then.
     other_starts: HashMap<Timestamp, HashSet<Timestamp>>,
+    /// Lengths of such windows.
+    other_sizes: HashSet<i64>,
     letters: HashMap<(i32, i64), FoundLetter>,
     expected_letters: BTreeMap<(i32, i64), DeadLetter>,
     /// Dead letters that were compared, for those that are written again later.
@@ -137,6 +139,7 @@ impl Proof {
             waiting: HashMap::new(),
             proven: HashMap::new(),
             other_starts: HashMap::new(),
+            other_sizes: HashSet::new(),
             letters: HashMap::new(),
             expected_letters: BTreeMap::new(),
             proven_letters: HashMap::new(),
@@ -245,6 +248,7 @@ impl Proof {
             self.newest_written = self.newest_written.max(Some(end));
         } else if matches!(row, Row::Site(_)) {
             self.other_starts.entry(end).or_default().insert(start);
+            self.other_sizes.insert(end.0 - start.0);
             self.report.other_shape = Some((start, end)).max(self.report.other_shape);
         }
         let found = Found {
@@ -355,7 +359,13 @@ impl Proof {
             // it does not say for what window it was found; nothing is said of what came before the first of this shape
             return self.first_written.is_none_or(|first| found.settled_at < first);
         }
-        !found.in_shape && self.other_starts.get(&end).is_some_and(|starts| starts.contains(&start))
+        // a site may be silent in a window in which its last sessions closed: then the length must be one that was used
+        let starts = self.other_starts.get(&end);
+        !found.in_shape
+            && starts.map_or_else(
+                || self.other_sizes.contains(&(end.0 - start.0)),
+                |starts| starts.contains(&start),
+            )
     }
 
     fn timing_touches(&self, row: &Row) -> bool {

@@ -450,7 +450,7 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
                     row[field] = if row[field].is_u64() {
                         json!(row[field].as_u64()? + 1)
                     } else {
-                        json!(row[field].as_f64()? + 1e-6)
+                        json!(row[field].as_f64()? * (1.0 + 1e-6) + 1e-6)
                     };
                     log.replace(topic, n, &row);
                 }
