@@ -73,7 +73,7 @@ impl Script {
             Manner::Bot(Bot::Slow) => rng.random_range(2_000..12_000),
             Manner::Bot(Bot::Scraper) => rng.random_range(300..900),
             Manner::Bot(Bot::Stuffing) => rng.random_range(100..500),
-            Manner::Unusual(Unusual::Pages) => rng.random_range(350..750),
+            Manner::Unusual(Unusual::Pages) => rng.random_range(300..800),
             _ => rng.random_range(1_000..4_000),
         };
         Step {

@@ -70,6 +70,8 @@ pub struct Session {
     bounces: bool,
     /// Does not leave before all steps are done.
     stays: bool,
+    /// Puts things into the cart.
+    buys: bool,
     /// Only looks.
     looks_only: bool,
     /// Pauses are so many times as long as usual.
@@ -119,7 +121,7 @@ impl Session {
         let person = matches!(manner, Manner::Human | Manner::Crowd);
         // few are in a hurry, flipping through pages, and a few only read
         let hasty = person && rng.random_bool(0.01);
-        let reader = person && rng.random_bool(0.002);
+        let reader = person && rng.random_bool(0.003);
         let agents: &[&'static str] = if declared { &DECLARED } else { &BROWSERS };
         let pace = LogNormal::new(0.0, 0.25).map_or(1.0, |distribution| distribution.sample(rng));
         let mut session = Self {
@@ -135,8 +137,9 @@ impl Session {
             actions: Vec::new(),
             in_cart: None,
             arriving: true,
-            bounces: person && !hasty && !reader && rng.random_bool(0.40),
-            stays: parallel || (hasty || reader) && rng.random_bool(0.5),
+            bounces: person && !hasty && rng.random_bool(0.40),
+            stays: parallel || hasty && rng.random_bool(0.5),
+            buys: !parallel,
             looks_only: reader,
             tempo: if hasty { 0.2 * pace } else { pace },
             left: match () {
@@ -160,6 +163,12 @@ impl Session {
             None => session.go(page, catalogue, rng),
         }
         session
+    }
+
+    /// Takes it that the visit began before anybody looked, so nothing is bought of which no view was seen.
+    pub fn unseen_before(mut self) -> Self {
+        self.buys = false;
+        self
     }
 
     /// Goes to a page, or to another like it where nobody gets to that one.
@@ -221,12 +230,12 @@ impl Session {
         }
         match self.page {
             Page::Product(_) => {
-                if rng.random_bool(0.16) {
+                if self.buys && rng.random_bool(0.16) {
                     self.actions.push((EventType::AddToCart, Some("add-to-cart")));
                 }
                 if rng.random_bool(0.35) {
                     // most look at one picture, some at many
-                    let pictures = if rng.random_bool(0.05) { rng.random_range(3..10) } else { 1 };
+                    let pictures = if rng.random_bool(0.05) { rng.random_range(3..8) } else { 1 };
                     self.actions.extend((0..pictures).map(|_| (EventType::Click, Some("gallery"))));
                 }
             }

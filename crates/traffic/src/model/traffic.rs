@@ -57,6 +57,11 @@ pub struct Timed {
 /// How far events are out of order, in milliseconds.
 pub const DISORDER_MS: i64 = 50;
 const BURST_PERIOD_MS: f64 = 17_000.0;
+/// So long before the first event visitors begin to come, in milliseconds: otherwise all of the first slots would go to
+/// people who arrive, and the pages on which they do would have a crowd.
+const WARM_UP_MS: f64 = 60_000.0;
+/// Slots that this may take; at rates that need more, the beginning is not quite as usual.
+const WARM_UP_SLOTS: f64 = 300_000.0;
 
 /// A visit under way.
 struct Visit {
@@ -108,8 +113,9 @@ impl Traffic {
         let run = format!("{:x}-{:x}", config.start.0, config.seed & 0xffff);
         let episode =
             config.spikes.then(|| Episode::nth(0, config.seed, config.start, config.rate, &catalogue));
-        Self {
-            slot_ms: config.start.0 as f64,
+        let warm_up_ms = WARM_UP_MS.min(WARM_UP_SLOTS / config.rate * 1_000.0);
+        let mut traffic = Self {
+            slot_ms: config.start.0 as f64 - warm_up_ms,
             skipped_ms: 0,
             even_ms: 0.0,
             config,
@@ -125,7 +131,16 @@ impl Traffic {
             count: 0,
             arrived: 0,
             run,
+        };
+        while traffic.is_warming_up() {
+            traffic.turn();
         }
+        traffic
+    }
+
+    /// Whether it is not yet time for the first event.
+    fn is_warming_up(&self) -> bool {
+        self.slot_ms < self.config.start.0 as f64
     }
 
     /// Leaves out the time until `at`: after a stall nothing is made up for, and everybody goes on from where they were.
@@ -185,6 +200,7 @@ impl Traffic {
         };
         let aim = crowd.and_then(|episode| episode.page.clone());
         let session = Session::begin(user, id, manner, aim, &self.catalogue, &mut self.rng);
+        let session = if self.is_warming_up() { session.unseen_before() } else { session };
         let by_clock = manner != Manner::Human;
         let owes = by_clock && manner != Manner::Crowd;
         self.visits.insert(number, Visit { session, site, truth, owes, by_clock, drop: None });
@@ -193,7 +209,9 @@ impl Traffic {
 
     /// Somebody arrives in a slot; `None` for those who keep to the clock.
     fn arrive(&mut self, clock: i64) -> Option<u64> {
-        let manner = Manner::draw(self.config.bots, self.config.unusual, &mut self.rng);
+        let (bots, unusual) = (self.config.bots, self.config.unusual);
+        let manner =
+            if self.is_warming_up() { Manner::Human } else { Manner::draw(bots, unusual, &mut self.rng) };
         let at = clock + self.skipped_ms;
         // 0 at four in the morning, 1 at four in the afternoon (UTC)
         let hour = at.rem_euclid(86_400_000) as f64 / 3_600_000.0;
@@ -296,6 +314,38 @@ impl Traffic {
         self.count += 1;
         Some(Timed { at: Timestamp(at), event, truth })
     }
+
+    /// Takes the next slot or the next step that is due by the clock; there may be no event in it.
+    fn turn(&mut self) -> Option<Timed> {
+        let burst = 1.0 + 0.3 * (self.slot_ms / BURST_PERIOD_MS * std::f64::consts::TAU).sin();
+        let slot_ms = self.slot_ms + 1000.0 / (self.config.rate * burst);
+        let (number, clock) = match self.by_clock.peek() {
+            Some(Reverse((due, number))) if *due as f64 <= slot_ms => {
+                let taken = (*number, *due);
+                self.by_clock.pop();
+                taken
+            }
+            _ => self.take_slot(slot_ms)?,
+        };
+        let unseen = self.is_warming_up() || self.is_lost(number, clock);
+        let visit = self.visits.get_mut(&number)?;
+        let step = visit.session.step(&self.catalogue, &mut self.rng);
+        let (pause, by_clock) = (step.next_in_ms, visit.by_clock);
+        self.owed += i64::from(visit.owes);
+        let timed = if unseen { None } else { self.event(number, step, clock) };
+        match pause {
+            Some(pause) if by_clock => self.by_clock.push(Reverse((clock + pause, number))),
+            Some(pause) => self.by_slots.push(Reverse((self.even_ms as i64 + pause, number))),
+            None => {
+                if let Some(visit) = self.visits.remove(&number)
+                    && !visit.owes
+                {
+                    self.regulars.leave(visit.session.user, clock);
+                }
+            }
+        }
+        timed
+    }
 }
 
 impl Iterator for Traffic {
@@ -303,36 +353,7 @@ impl Iterator for Traffic {
 
     fn next(&mut self) -> Option<Timed> {
         loop {
-            let burst = 1.0 + 0.3 * (self.slot_ms / BURST_PERIOD_MS * std::f64::consts::TAU).sin();
-            let slot_ms = self.slot_ms + 1000.0 / (self.config.rate * burst);
-            let (number, clock) = match self.by_clock.peek() {
-                Some(Reverse((due, number))) if *due as f64 <= slot_ms => {
-                    let taken = (*number, *due);
-                    self.by_clock.pop();
-                    taken
-                }
-                _ => match self.take_slot(slot_ms) {
-                    Some(taken) => taken,
-                    None => continue,
-                },
-            };
-            let lost = self.is_lost(number, clock);
-            let visit = self.visits.get_mut(&number)?;
-            let step = visit.session.step(&self.catalogue, &mut self.rng);
-            let (pause, by_clock) = (step.next_in_ms, visit.by_clock);
-            self.owed += i64::from(visit.owes);
-            let timed = if lost { None } else { self.event(number, step, clock) };
-            match pause {
-                Some(pause) if by_clock => self.by_clock.push(Reverse((clock + pause, number))),
-                Some(pause) => self.by_slots.push(Reverse((self.even_ms as i64 + pause, number))),
-                None => {
-                    if let Some(visit) = self.visits.remove(&number)
-                        && !visit.owes
-                    {
-                        self.regulars.leave(visit.session.user, clock);
-                    }
-                }
-            }
+            let timed = self.turn();
             if timed.is_some() {
                 return timed;
             }

@@ -5,9 +5,10 @@
 //! fast as the job can ([`catch_up`]).
 //!
 //! `bench engine` measures the embedded engine alone ([`engine`]), `bench embedded` the whole of `up --embedded`
-//! ([`embedded`]).
+//! ([`embedded`]), `bench detection` how well anomalies are found ([`detection`]).
 
 mod catch_up;
+mod detection;
 mod embedded;
 mod engine;
 mod machine;
@@ -38,6 +39,8 @@ enum What {
     Engine,
     /// `up --embedded`.
     Embedded,
+    /// How well anomalies are found.
+    Detection,
 }
 
 /// What to measure.
@@ -49,6 +52,9 @@ pub struct Options {
     measure: Duration,
     backlog: u64,
     density: f64,
+    seeds: u64,
+    duration: Duration,
+    clean: Duration,
     out: Option<PathBuf>,
 }
 
@@ -69,6 +75,7 @@ impl Options {
             what: match text("what").as_str() {
                 "engine" => What::Engine,
                 "embedded" => What::Embedded,
+                "detection" => What::Detection,
                 _ => What::Stack,
             },
             rates: rates.ok_or_else(|| {
@@ -82,6 +89,9 @@ impl Options {
                 .ok()
                 .filter(|d| (10.0..=1e6).contains(d))
                 .ok_or_else(|| wrong("density", "a number from 10 to 1000000 is needed"))?,
+            seeds: matches.get_one::<u64>("seeds").copied().unwrap_or(20),
+            duration: time("duration")?,
+            clean: time("clean")?,
             out: matches.get_one::<PathBuf>("out").cloned(),
         })
     }
@@ -96,6 +106,11 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
             What::Engine => {
                 let config = config.clone();
                 return tokio::task::spawn_blocking(move || engine::measure(&config)).await?;
+            }
+            What::Detection => {
+                let (config, options, steps) = (config.clone(), options.clone(), Arc::clone(&steps));
+                return tokio::task::spawn_blocking(move || detection::measure(&config, &options, &steps))
+                    .await?;
             }
             What::Embedded => return embedded::measure(&config, &options, &steps).await,
         }
