@@ -89,6 +89,8 @@ pub struct Engine<S = Vec<Shard>> {
     state: State,
     shards: S,
     closed: Vec<Window>,
+    sessions: Vec<clickstream_event::rows::Session>,
+    anomalies: Vec<clickstream_event::rows::Anomaly>,
 }
 
 /// All that the engine knows besides its counters.
@@ -124,7 +126,14 @@ impl Engine {
     /// An engine that goes on where [`Engine::save`] was called. `config` must be the same, but for the seed.
     pub fn restore(config: Config, saved: Saved) -> Self {
         let config = Config { seed: saved.state.seed, ..config };
-        Self { config, state: saved.state, shards: saved.shards, closed: Vec::new() }
+        Self {
+            config,
+            state: saved.state,
+            shards: saved.shards,
+            closed: Vec::new(),
+            sessions: Vec::new(),
+            anomalies: Vec::new(),
+        }
     }
 }
 
@@ -157,7 +166,7 @@ impl<S: Shards> Engine<S> {
             last_event: None,
             watermark: None,
         };
-        Self { config, state, shards, closed: Vec::new() }
+        Self { config, state, shards, closed: Vec::new(), sessions: Vec::new(), anomalies: Vec::new() }
     }
 
     /// Takes the next record of a partition: its arrival and its value.
@@ -215,6 +224,21 @@ impl<S: Shards> Engine<S> {
     /// Windows that were closed since they were last taken, the oldest first. Every window with an event is closed once.
     pub fn closed(&mut self) -> std::vec::Drain<'_, Window> {
         self.closed.drain(..)
+    }
+
+    /// Sessions that closed since they were last taken.
+    pub fn sessions(&mut self) -> std::vec::Drain<'_, clickstream_event::rows::Session> {
+        self.sessions.drain(..)
+    }
+
+    /// Anomalies that were found since they were last taken.
+    pub fn anomalies(&mut self) -> std::vec::Drain<'_, clickstream_event::rows::Anomaly> {
+        self.anomalies.drain(..)
+    }
+
+    /// The first event of all sessions that are open.
+    pub fn oldest_session(&self) -> Option<Timestamp> {
+        None
     }
 
     /// Whether windows wait to be taken.

@@ -25,7 +25,9 @@ pub struct GeneratorConfig {
     pub injections: Injections,
     /// Share of visits that are bots.
     pub bots: f64,
-    /// Whether pages become the talk of the day.
+    /// Share of visits that are unusual users.
+    pub unusual: f64,
+    /// Whether there are spikes and drops of traffic.
     pub spikes: bool,
     /// Stop after this time.
     pub duration: Option<Duration>,
@@ -75,6 +77,7 @@ impl<S: EventSink> Generator<S> {
             start: now(),
             sites: config.sites.clone(),
             bots: config.bots,
+            unusual: config.unusual,
             spikes: config.spikes,
         });
         let mut injector = Injector::new(config.injections, config.seed);

@@ -125,6 +125,7 @@ mod tests {
             start,
             sites: vec!["shop".into()],
             bots: 0.0,
+            unusual: 0.0,
             spikes: false,
         });
         let mut injector =

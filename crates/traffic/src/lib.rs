@@ -18,5 +18,5 @@ pub mod producer;
 
 pub use generate::{Generator, GeneratorConfig};
 pub use inject::Injections;
-pub use model::{Traffic, TrafficConfig};
+pub use model::{Episode, Happening, Traffic, TrafficConfig};
 pub use producer::{EventSink, KeyStrategy, Producer, ProducerError};

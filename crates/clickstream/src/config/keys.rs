@@ -110,11 +110,18 @@ pub const KEYS: &[Key] = &[
     key("inject_future", Form::Value("SHARE"), "0", TRAFFIC, "Share of events from the future, 0 to 1"),
     key("inject_bots", Form::Value("SHARE"), "0", TRAFFIC, "Share of visits that are bots, 0 to 1"),
     key(
+        "inject_unusual",
+        Form::Value("SHARE"),
+        "0",
+        TRAFFIC,
+        "Share of visits that are users out of the ordinary, 0 to 1",
+    ),
+    key(
         "inject_spikes",
         Form::Switch,
         "false",
         TRAFFIC,
-        "Make one page the talk of the day for 20 s in every two minutes",
+        "Let traffic of a page or of the whole site rise or fall, for half a minute in every two",
     ),
     key("window", Form::Value("TIME"), "5m", WINDOWS, "Length of the sliding window"),
     key("slide", Form::Value("TIME"), "10s", WINDOWS, "How often a window ends; must divide the window"),
@@ -204,6 +211,13 @@ pub const KEYS: &[Key] = &[
         "Where everything is kept; by default clickstream/ in the user's data directory (XDG_DATA_HOME)",
     ),
     key("duration", Form::Value("TIME"), "", GENERAL, "Stop by itself after this time"),
+    key(
+        "view",
+        Form::Value("VIEW"),
+        "top",
+        GENERAL,
+        "What the console shows of a window: top, trending, sessions, journeys, funnel, anomalies, or rotate for one after the other",
+    ),
     key("json", Form::Switch, "false", GENERAL, "One JSON object per line instead of tables"),
     key(
         "log_level",

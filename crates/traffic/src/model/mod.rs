@@ -1,7 +1,13 @@
-//! The model of visitors: [`catalogue`] of pages, [`session`] walks, and [`Traffic`], the stream of all of them.
+//! The model of visitors: [`catalogue`] of pages, [`session`] walks, [`script`]s of bots, [`episode`]s of spikes and drops,
+//! and [`Traffic`], the stream of all of them.
 
 pub mod catalogue;
+pub mod episode;
+pub mod manner;
+mod regulars;
+mod script;
 pub mod session;
 mod traffic;
 
+pub use episode::{Episode, Happening};
 pub use traffic::{Timed, Traffic, TrafficConfig};

@@ -11,7 +11,9 @@ use clickstream_event::EventType;
 use rand::Rng;
 use rand_distr::{Distribution, LogNormal};
 
-use super::catalogue::Catalogue;
+use super::catalogue::{CART, CHECKOUT, Catalogue, HOME, LOGIN, SEARCH};
+use super::manner::{Bot, Manner, Unusual};
+use super::script::Script;
 
 /// The kind of page a visitor is on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +24,7 @@ enum Page {
     Product(usize),
     Cart,
     Checkout,
+    Login,
     Article,
 }
 
@@ -36,19 +39,10 @@ pub struct Step {
     pub product: Option<usize>,
     /// The element clicked.
     pub element: Option<&'static str>,
+    /// Whether the visitor wanted to a page that nobody gets to, and is here instead.
+    pub diverted: bool,
     /// Time until the session's next step in milliseconds; `None` when this was the last one.
     pub next_in_ms: Option<i64>,
-}
-
-/// How a visitor behaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
-    /// As people do.
-    Human,
-    /// A page view every 250 ms, one page after the other.
-    Bot,
-    /// Comes for one page that is the talk of the day.
-    Spike,
 }
 
 /// A visit under way.
@@ -64,6 +58,8 @@ pub struct Session {
     pub user_agent: &'static str,
     /// How it behaves.
     pub manner: Manner,
+    diverted: bool,
+    script: Option<Script>,
     page: Page,
     url: Arc<str>,
     /// Actions on the current page that are still to come, last first.
@@ -72,11 +68,14 @@ pub struct Session {
     /// The page is to be shown; otherwise an action is due.
     arriving: bool,
     bounces: bool,
+    /// Does not leave before all steps are done.
+    stays: bool,
+    /// Only looks.
+    looks_only: bool,
+    /// Pauses are so many times as long as usual.
+    tempo: f64,
     left: u32,
 }
-
-/// Page that the spike is about.
-pub const SPIKE_PAGE: usize = 40;
 
 const REFERRERS: [Option<&str>; 6] = [
     None,
@@ -94,44 +93,97 @@ const BROWSERS: [&str; 5] = [
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36",
 ];
 
+/// Bots that say what they are.
+const DECLARED: [&str; 6] = [
+    "Mozilla/5.0 (compatible; Examplebot/2.1; +https://bot.example/about)",
+    "Mozilla/5.0 (compatible; ShopSpider/1.0)",
+    "PriceCrawler/3.2",
+    "python-requests/2.32.3",
+    "curl/8.14.1",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/138.0.0.0 Safari/537.36",
+];
+
 impl Session {
-    /// A new visit.
+    /// A new visit; of a crowd that comes for one page, with that page.
     pub fn begin(
         user: Arc<str>,
         id: Arc<str>,
         manner: Manner,
+        aim: Option<Arc<str>>,
         catalogue: &Catalogue,
         rng: &mut impl Rng,
     ) -> Self {
-        let page = match manner {
-            Manner::Spike => Page::Product(SPIKE_PAGE),
-            Manner::Bot => Page::Category,
-            Manner::Human => match rng.random_range(0..100) {
-                0..35 => Page::Home,
-                35..45 => Page::Category,
-                45..50 => Page::Search,
-                50..75 => Page::Product(catalogue.product(rng)),
-                _ => Page::Article,
-            },
-        };
-        Self {
+        let script = Script::of(manner, catalogue, rng);
+        let declared = manner == Manner::Bot(Bot::Declared);
+        let parallel = manner == Manner::Unusual(Unusual::Sessions);
+        let person = matches!(manner, Manner::Human | Manner::Crowd);
+        // few are in a hurry, flipping through pages, and a few only read
+        let hasty = person && rng.random_bool(0.01);
+        let reader = person && rng.random_bool(0.002);
+        let agents: &[&'static str] = if declared { &DECLARED } else { &BROWSERS };
+        let pace = LogNormal::new(0.0, 0.25).map_or(1.0, |distribution| distribution.sample(rng));
+        let mut session = Self {
             user,
             id,
             referrer: REFERRERS[rng.random_range(0..REFERRERS.len())],
-            user_agent: BROWSERS[rng.random_range(0..BROWSERS.len())],
+            user_agent: agents[rng.random_range(0..agents.len())],
             manner,
-            page,
-            url: url(page, catalogue, rng),
+            diverted: false,
+            script,
+            page: Page::Home,
+            url: catalogue.single(HOME),
             actions: Vec::new(),
             in_cart: None,
             arriving: true,
-            bounces: manner == Manner::Human && rng.random_bool(0.40),
-            left: if manner == Manner::Bot { 120 } else { 40 },
+            bounces: person && !hasty && !reader && rng.random_bool(0.40),
+            stays: parallel || (hasty || reader) && rng.random_bool(0.5),
+            looks_only: reader,
+            tempo: if hasty { 0.2 * pace } else { pace },
+            left: match () {
+                () if declared => rng.random_range(3..20),
+                () if parallel => rng.random_range(20..30),
+                () => 40,
+            },
+        };
+        let page = match rng.random_range(0..100) {
+            0..33 => Page::Home,
+            33..35 => Page::Login,
+            35..45 => Page::Category,
+            45..50 => Page::Search,
+            50..75 => Page::Product(catalogue.product(rng)),
+            _ => Page::Article,
+        };
+        match aim.map(|aim| (catalogue.product_of(&aim), aim)) {
+            Some((product, aim)) => {
+                (session.page, session.url) = (product.map_or(Page::Article, Page::Product), aim);
+            }
+            None => session.go(page, catalogue, rng),
         }
+        session
+    }
+
+    /// Goes to a page, or to another like it where nobody gets to that one.
+    fn go(&mut self, page: Page, catalogue: &Catalogue, rng: &mut impl Rng) {
+        self.diverted = false;
+        self.page = page;
+        self.url = url(self.page, catalogue, rng);
+        while catalogue.is_closed(&self.url) {
+            self.diverted = true;
+            self.page = match self.page {
+                Page::Product(_) => Page::Product(catalogue.product(rng)),
+                Page::Category | Page::Article => self.page,
+                _ => Page::Category,
+            };
+            self.url = url(self.page, catalogue, rng);
+        }
+        self.arriving = true;
     }
 
     /// Does the next step.
     pub fn step(&mut self, catalogue: &Catalogue, rng: &mut impl Rng) -> Step {
+        if let Some(script) = &mut self.script {
+            return script.step(catalogue, rng);
+        }
         self.left = self.left.saturating_sub(1);
         if self.arriving {
             self.arriving = false;
@@ -158,12 +210,13 @@ impl Session {
             Page::Cart | Page::Checkout => self.in_cart,
             _ => None,
         };
-        Step { kind, page_url: Arc::clone(&self.url), product, element, next_in_ms: None }
+        let page_url = Arc::clone(&self.url);
+        Step { kind, page_url, product, element, diverted: self.diverted, next_in_ms: None }
     }
 
     /// What the visitor will do on the page just shown.
     fn plan_actions(&mut self, rng: &mut impl Rng) {
-        if self.bounces || self.manner == Manner::Bot {
+        if self.bounces || self.looks_only {
             return;
         }
         match self.page {
@@ -172,7 +225,9 @@ impl Session {
                     self.actions.push((EventType::AddToCart, Some("add-to-cart")));
                 }
                 if rng.random_bool(0.35) {
-                    self.actions.push((EventType::Click, Some("gallery")));
+                    // most look at one picture, some at many
+                    let pictures = if rng.random_bool(0.05) { rng.random_range(3..10) } else { 1 };
+                    self.actions.extend((0..pictures).map(|_| (EventType::Click, Some("gallery"))));
                 }
             }
             Page::Checkout if self.in_cart.is_some() && rng.random_bool(0.72) => {
@@ -182,6 +237,7 @@ impl Session {
                 self.actions.push((EventType::Click, Some("teaser")))
             }
             Page::Search if rng.random_bool(0.50) => self.actions.push((EventType::Click, Some("result"))),
+            Page::Login if rng.random_bool(0.85) => self.actions.push((EventType::Click, Some("log-in"))),
             Page::Article if rng.random_bool(0.15) => self.actions.push((EventType::Click, Some("share"))),
             _ => {}
         }
@@ -192,22 +248,17 @@ impl Session {
         if self.left == 0 || self.bounces {
             return step;
         }
-        if self.manner == Manner::Bot {
-            self.page = Page::Product(rng.random_range(0..10_000));
-            self.url = url(self.page, catalogue, rng);
-            self.arriving = true;
-            step.next_in_ms = Some(250);
-            return step;
-        }
         if !self.actions.is_empty() {
-            step.next_in_ms = Some(pause(rng, 1_800.0));
+            step.next_in_ms = Some(pause(rng, 1_800.0 * self.tempo));
             return step;
         }
-        let Some(next) = self.walk(catalogue, rng) else { return step };
-        self.page = next;
-        self.url = url(next, catalogue, rng);
-        self.arriving = true;
-        step.next_in_ms = Some(pause(rng, 5_500.0));
+        let next = match self.walk(catalogue, rng) {
+            Some(next) => next,
+            None if self.stays => Page::Product(catalogue.product(rng)),
+            None => return step,
+        };
+        self.go(next, catalogue, rng);
+        step.next_in_ms = Some(pause(rng, 5_500.0 * self.tempo));
         step
     }
 
@@ -220,8 +271,14 @@ impl Session {
                 0..20 => None,
                 20..55 => Some(Page::Category),
                 55..70 => Some(Page::Search),
-                70..88 => Some(product(rng)),
+                70..84 => Some(product(rng)),
+                84..88 => Some(Page::Login),
                 _ => Some(Page::Article),
+            },
+            Page::Login => match draw {
+                0..15 => None,
+                15..60 => Some(Page::Home),
+                _ => Some(product(rng)),
             },
             Page::Category | Page::Search => match draw {
                 0..18 => None,
@@ -261,13 +318,14 @@ impl Session {
 
 fn url(page: Page, catalogue: &Catalogue, rng: &mut impl Rng) -> Arc<str> {
     match page {
-        Page::Home => "/".into(),
-        Page::Category => catalogue.category(rng).into(),
-        Page::Search => "/search".into(),
-        Page::Product(index) => catalogue.product_at(index).page.as_str().into(),
-        Page::Cart => "/cart".into(),
-        Page::Checkout => "/checkout".into(),
-        Page::Article => catalogue.article(rng).into(),
+        Page::Home => catalogue.single(HOME),
+        Page::Category => catalogue.category(rng),
+        Page::Search => catalogue.single(SEARCH),
+        Page::Product(index) => Arc::clone(&catalogue.product_at(index).page),
+        Page::Cart => catalogue.single(CART),
+        Page::Checkout => catalogue.single(CHECKOUT),
+        Page::Login => catalogue.single(LOGIN),
+        Page::Article => catalogue.article(rng),
     }
 }
 

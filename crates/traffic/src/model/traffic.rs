@@ -2,12 +2,16 @@
 //!
 //! Time is divided into slots, one event each. A slot goes to the visitor whose next step has been due the longest; when
 //! nobody's is due, a new visitor arrives. So the rate is exact, and the number of visitors is whatever the rate can carry.
-//! Slots come in bursts (±30 % in waves of 17 s) around the rate. The hour of the day changes who comes: in the evening
-//! more returning visitors, at night fewer.
+//! Slots come in bursts (±30 % in waves of 17 s) around the rate, and visitors hurry and linger with them: their pauses are
+//! counted in slots, so that arrivals swing no more than all the rest. The hour of the day changes who comes: in the
+//! evening more returning visitors, at night fewer.
+//!
+//! Bots and unusual users keep to the clock instead; each of their events takes the place of a slot, so they change nothing about the
+//! rate. Spikes and drops do: the crowd of a spike comes in addition, and of a site's drop the lost events are left out.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use clickstream_event::{Event, EventType, Timestamp};
@@ -15,22 +19,27 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::catalogue::Catalogue;
-use super::session::{Manner, Session};
+use super::episode::{Episode, Happening};
+use super::manner::{Manner, Unusual};
+use super::regulars::Regulars;
+use super::session::{Session, Step};
 
 /// What the traffic shall be like.
 #[derive(Clone, Debug)]
 pub struct TrafficConfig {
     /// Same seed, same start, same events.
     pub seed: u64,
-    /// Events per second.
+    /// Events per second; held within 1 % but for spikes and drops.
     pub rate: f64,
     /// Time of the first event.
     pub start: Timestamp,
     /// The sites; visitors are spread over them evenly.
     pub sites: Vec<String>,
-    /// Share of new visits that are bots, 0 to 1.
+    /// Share of new visits that are bots, 0 to 1, of every [`super::manner::Bot`] alike.
     pub bots: f64,
-    /// Whether one page is the talk of the day for 20 s in every two minutes.
+    /// Share of new visits that are unusual users, 0 to 1, of every [`Unusual`] alike.
+    pub unusual: f64,
+    /// Whether there are spikes and drops, one every two minutes: see [`Episode`].
     pub spikes: bool,
 }
 
@@ -41,28 +50,52 @@ pub struct Timed {
     pub at: Timestamp,
     /// The event.
     pub event: Event<'static>,
-    /// What is special about it, for tests of detection: `bot`, `spike`.
+    /// What is special about it, for tests of detection: `bot:`, `unusual:`, `spike:` or `drop:`, and the kind.
     pub truth: Option<&'static str>,
 }
 
 /// How far events are out of order, in milliseconds.
 pub const DISORDER_MS: i64 = 50;
-/// Visitors remembered, to come back.
-const REMEMBERED: usize = 20_000;
 const BURST_PERIOD_MS: f64 = 17_000.0;
+
+/// A visit under way.
+struct Visit {
+    session: Session,
+    site: usize,
+    truth: Option<&'static str>,
+    /// Its events take the place of slots.
+    owes: bool,
+    /// It is in a heap of the clock, not of the slots.
+    by_clock: bool,
+    /// The last drop of the site it has lived to see, and whether it was lost in it.
+    drop: Option<(u64, bool)>,
+}
+
+/// Visits by the time of their next step; the number breaks ties, so that the order is repeatable.
+type Due = BinaryHeap<Reverse<(i64, u64)>>;
 
 /// The stream of events; see the module.
 pub struct Traffic {
     config: TrafficConfig,
     rng: ChaCha8Rng,
     catalogue: Catalogue,
-    now_ms: f64,
-    /// Sessions by the time of their next step; the number breaks ties, so that the order is repeatable.
-    due: BinaryHeap<Reverse<(i64, u64)>>,
-    sessions: std::collections::HashMap<u64, (Session, usize)>,
-    remembered: Vec<Arc<str>>,
+    /// The time of the last slot, without what was skipped.
+    slot_ms: f64,
+    /// What was left out so far.
+    skipped_ms: i64,
+    /// The time that the slots so far would take if they came evenly: what pauses of people are counted in.
+    even_ms: f64,
+    by_slots: Due,
+    by_clock: Due,
+    /// Slots that were taken in advance.
+    owed: i64,
+    visits: HashMap<u64, Visit>,
+    regulars: Regulars,
+    /// Number of the present episode, or of the next one.
+    episode_number: u64,
+    episode: Option<Episode>,
     count: u64,
-    visits: u64,
+    arrived: u64,
     run: String,
 }
 
@@ -73,23 +106,31 @@ impl Traffic {
         let catalogue = Catalogue::new(&mut rng, config.start.0);
         // ids must differ from run to run, and be the same for the same seed and start
         let run = format!("{:x}-{:x}", config.start.0, config.seed & 0xffff);
+        let episode =
+            config.spikes.then(|| Episode::nth(0, config.seed, config.start, config.rate, &catalogue));
         Self {
-            now_ms: config.start.0 as f64,
+            slot_ms: config.start.0 as f64,
+            skipped_ms: 0,
+            even_ms: 0.0,
             config,
             rng,
             catalogue,
-            due: BinaryHeap::new(),
-            sessions: std::collections::HashMap::new(),
-            remembered: Vec::new(),
+            by_slots: Due::new(),
+            by_clock: Due::new(),
+            owed: 0,
+            visits: HashMap::new(),
+            regulars: Regulars::default(),
+            episode_number: 0,
+            episode,
             count: 0,
-            visits: 0,
+            arrived: 0,
             run,
         }
     }
 
-    /// Leaves out the time until `at`: after a stall nothing is made up for.
+    /// Leaves out the time until `at`: after a stall nothing is made up for, and everybody goes on from where they were.
     pub fn skip_to(&mut self, at: Timestamp) {
-        self.now_ms = self.now_ms.max(at.0 as f64);
+        self.skipped_ms = self.skipped_ms.max(at.0 - self.slot_ms as i64);
     }
 
     /// Pages of the shop.
@@ -99,60 +140,140 @@ impl Traffic {
 
     /// Visits under way.
     pub fn open_visits(&self) -> usize {
-        self.sessions.len()
+        self.visits.len()
     }
 
-    fn arrive(&mut self, at: i64) -> u64 {
-        let number = self.visits;
-        self.visits += 1;
-        let spike = self.config.spikes && at.rem_euclid(120_000) < 20_000 && self.rng.random_bool(0.5);
-        let manner = match () {
-            () if spike => Manner::Spike,
-            () if self.config.bots > 0.0 && self.rng.random_bool(self.config.bots.min(1.0)) => Manner::Bot,
-            () => Manner::Human,
+    /// The spike or drop under way, or the next one. Its times do not count what was skipped.
+    pub fn episode(&self) -> Option<&Episode> {
+        self.episode.as_ref()
+    }
+
+    /// What happens to the shop at this time of the clock.
+    fn happening(&self, clock: i64) -> Option<&Episode> {
+        self.episode.as_ref().filter(|e| (e.start.0..e.end.0).contains(&clock))
+    }
+
+    /// Goes on to the next episode, closes and opens pages.
+    fn follow_plan(&mut self, clock: i64) {
+        let Some(episode) = &self.episode else { return };
+        if clock >= episode.end.0 {
+            self.catalogue.close(None);
+            self.episode_number += 1;
+            let TrafficConfig { seed, start, rate, .. } = self.config;
+            self.episode = Some(Episode::nth(self.episode_number, seed, start, rate, &self.catalogue));
+        } else if clock >= episode.start.0 && episode.what == Happening::PageDrop {
+            self.catalogue.close(episode.page.clone());
+        }
+    }
+
+    fn new_user(&mut self) -> Arc<str> {
+        // short, and yet hardly ever the same for two users of a month
+        format!("u{:010x}", self.rng.random::<u64>() & 0xff_ffff_ffff).into()
+    }
+
+    /// Begins a visit; its steps are not yet due.
+    fn begin(&mut self, user: Arc<str>, manner: Manner, site: usize) -> u64 {
+        let number = self.arrived;
+        self.arrived += 1;
+        let id: Arc<str> = format!("s{:x}-{number:x}", self.config.start.0 & 0xffff_ffff).into();
+        let crowd = self.episode.as_ref().filter(|_| manner == Manner::Crowd);
+        let truth = match manner {
+            Manner::Human => None,
+            Manner::Crowd => crowd.map(|episode| episode.what.truth()),
+            Manner::Bot(bot) => Some(bot.truth()),
+            Manner::Unusual(unusual) => Some(unusual.truth()),
         };
+        let aim = crowd.and_then(|episode| episode.page.clone());
+        let session = Session::begin(user, id, manner, aim, &self.catalogue, &mut self.rng);
+        let by_clock = manner != Manner::Human;
+        let owes = by_clock && manner != Manner::Crowd;
+        self.visits.insert(number, Visit { session, site, truth, owes, by_clock, drop: None });
+        number
+    }
+
+    /// Somebody arrives in a slot; `None` for those who keep to the clock.
+    fn arrive(&mut self, clock: i64) -> Option<u64> {
+        let manner = Manner::draw(self.config.bots, self.config.unusual, &mut self.rng);
+        let at = clock + self.skipped_ms;
         // 0 at four in the morning, 1 at four in the afternoon (UTC)
         let hour = at.rem_euclid(86_400_000) as f64 / 3_600_000.0;
         let daytime = 0.5 - 0.5 * ((hour - 4.0) / 24.0 * std::f64::consts::TAU).cos();
-        let returning = !self.remembered.is_empty() && self.rng.random_bool(0.25 + 0.2 * daytime);
-        let user: Arc<str> = if returning && manner == Manner::Human {
-            Arc::clone(&self.remembered[self.rng.random_range(0..self.remembered.len())])
-        } else {
-            let user: Arc<str> = format!("u{:08x}", self.rng.random::<u32>()).into();
-            if self.remembered.len() < REMEMBERED {
-                self.remembered.push(Arc::clone(&user));
-            } else {
-                let place = self.rng.random_range(0..REMEMBERED);
-                self.remembered[place] = Arc::clone(&user);
-            }
-            user
-        };
-        let id: Arc<str> = format!("s{:x}-{number:x}", self.config.start.0 & 0xffff_ffff).into();
-        let session = Session::begin(user, id, manner, &self.catalogue, &mut self.rng);
+        let returns = manner == Manner::Human && self.rng.random_bool(0.25 + 0.2 * daytime);
+        let regular = if returns { self.regulars.come(clock, &mut self.rng) } else { None };
+        let user = regular.unwrap_or_else(|| self.new_user());
         let site = self.rng.random_range(0..self.config.sites.len().max(1));
-        self.sessions.insert(number, (session, site));
-        number
-    }
-}
-
-impl Iterator for Traffic {
-    type Item = Timed;
-
-    fn next(&mut self) -> Option<Timed> {
-        let burst = 1.0 + 0.3 * (self.now_ms / BURST_PERIOD_MS * std::f64::consts::TAU).sin();
-        self.now_ms += 1000.0 / (self.config.rate * burst);
-        let at = self.now_ms as i64;
-        self.catalogue.drift(at);
-        let number = match self.due.peek() {
-            Some(Reverse((due, number))) if *due <= at => {
-                let number = *number;
-                self.due.pop();
-                number
+        let first = self.begin(Arc::clone(&user), manner, site);
+        if manner == Manner::Human {
+            return Some(first);
+        }
+        // this slot pays for the first event
+        self.owed -= 1;
+        let mut due = clock;
+        self.by_clock.push(Reverse((due, first)));
+        if manner == Manner::Unusual(Unusual::Sessions) {
+            for _ in 0..self.rng.random_range(2..4) {
+                due += self.rng.random_range(1_000..6_000);
+                let more = self.begin(Arc::clone(&user), manner, site);
+                self.by_clock.push(Reverse((due, more)));
             }
-            _ => self.arrive(at),
-        };
-        let (session, site) = self.sessions.get_mut(&number)?;
-        let step = session.step(&self.catalogue, &mut self.rng);
+        }
+        None
+    }
+
+    /// Takes a slot: who does something in it, and when.
+    fn take_slot(&mut self, slot_ms: f64) -> Option<(u64, i64)> {
+        self.slot_ms = slot_ms;
+        self.even_ms += 1000.0 / self.config.rate;
+        let clock = slot_ms as i64;
+        self.catalogue.drift(clock + self.skipped_ms);
+        self.follow_plan(clock);
+        let crowd =
+            self.happening(clock).filter(|e| matches!(e.what, Happening::PageSpike | Happening::SiteSpike));
+        if let Some(strength) = crowd.map(|e| e.strength)
+            && self.rng.random_bool(strength)
+        {
+            let user = self.new_user();
+            let site = self.rng.random_range(0..self.config.sites.len().max(1));
+            let number = self.begin(user, Manner::Crowd, site);
+            self.by_clock.push(Reverse((clock, number)));
+        }
+        if self.owed > 0 {
+            self.owed -= 1;
+            return None;
+        }
+        match self.by_slots.peek() {
+            Some(Reverse((due, number))) if *due <= self.even_ms as i64 => {
+                let number = *number;
+                self.by_slots.pop();
+                Some((number, clock))
+            }
+            _ => self.arrive(clock).map(|number| (number, clock)),
+        }
+    }
+
+    /// Whether a visit's event is lost in a drop of the site: of a person it is then lost for good.
+    fn is_lost(&mut self, number: u64, clock: i64) -> bool {
+        let dropping = self.happening(clock).filter(|e| e.what == Happening::SiteDrop).map(|e| e.strength);
+        let Some(visit) = self.visits.get_mut(&number) else { return true };
+        if let Some(share) = dropping
+            && !visit.owes
+            && visit.drop.is_none_or(|(episode, lost)| !lost && episode != self.episode_number)
+        {
+            visit.drop = Some((self.episode_number, self.rng.random_bool(share)));
+        }
+        visit.drop.is_some_and(|(_, lost)| lost)
+    }
+
+    /// The event of a visit's step.
+    fn event(&mut self, number: u64, step: Step, clock: i64) -> Option<Timed> {
+        let at = clock + self.skipped_ms;
+        let happening = self.happening(clock).map(|e| e.what);
+        let Visit { session, site, truth, .. } = self.visits.get(&number)?;
+        let truth = truth.or(match happening {
+            Some(what @ Happening::SiteDrop) => Some(what.truth()),
+            Some(what @ Happening::PageDrop) if step.diverted => Some(what.truth()),
+            _ => None,
+        });
         let product = step.product.map(|index| self.catalogue.product_at(index));
         let timestamp = Timestamp(at - self.rng.random_range(0..DISORDER_MS));
         let bought = step.kind == EventType::Purchase;
@@ -172,19 +293,50 @@ impl Iterator for Traffic {
             value: product.filter(|_| bought).map(|p| p.price),
             currency: bought.then_some(Cow::Borrowed("EUR")),
         };
-        let truth = match session.manner {
-            Manner::Human => None,
-            Manner::Bot => Some("bot"),
-            Manner::Spike => Some("spike"),
-        };
-        match step.next_in_ms {
-            Some(pause) => self.due.push(Reverse((at + pause, number))),
-            None => {
-                self.sessions.remove(&number);
-            }
-        }
         self.count += 1;
         Some(Timed { at: Timestamp(at), event, truth })
+    }
+}
+
+impl Iterator for Traffic {
+    type Item = Timed;
+
+    fn next(&mut self) -> Option<Timed> {
+        loop {
+            let burst = 1.0 + 0.3 * (self.slot_ms / BURST_PERIOD_MS * std::f64::consts::TAU).sin();
+            let slot_ms = self.slot_ms + 1000.0 / (self.config.rate * burst);
+            let (number, clock) = match self.by_clock.peek() {
+                Some(Reverse((due, number))) if *due as f64 <= slot_ms => {
+                    let taken = (*number, *due);
+                    self.by_clock.pop();
+                    taken
+                }
+                _ => match self.take_slot(slot_ms) {
+                    Some(taken) => taken,
+                    None => continue,
+                },
+            };
+            let lost = self.is_lost(number, clock);
+            let visit = self.visits.get_mut(&number)?;
+            let step = visit.session.step(&self.catalogue, &mut self.rng);
+            let (pause, by_clock) = (step.next_in_ms, visit.by_clock);
+            self.owed += i64::from(visit.owes);
+            let timed = if lost { None } else { self.event(number, step, clock) };
+            match pause {
+                Some(pause) if by_clock => self.by_clock.push(Reverse((clock + pause, number))),
+                Some(pause) => self.by_slots.push(Reverse((self.even_ms as i64 + pause, number))),
+                None => {
+                    if let Some(visit) = self.visits.remove(&number)
+                        && !visit.owes
+                    {
+                        self.regulars.leave(visit.session.user, clock);
+                    }
+                }
+            }
+            if timed.is_some() {
+                return timed;
+            }
+        }
     }
 }
 
@@ -200,6 +352,7 @@ mod tests {
             start: Timestamp(1_795_583_043_000),
             sites: vec!["shop".into()],
             bots: 0.0,
+            unusual: 0.0,
             spikes: false,
         })
     }

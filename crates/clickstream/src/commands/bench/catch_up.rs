@@ -79,6 +79,7 @@ async fn run(stack: &Stack, backlog: u64, density: f64, steps: &Steps) -> Result
         start,
         sites: vec!["shop".into()],
         bots: 0.0,
+        unusual: 0.0,
         spikes: false,
     });
     let mut value = Vec::new();
