@@ -24,7 +24,7 @@ GROUP BY site_id, subject, window_start, window_end, window_time;
 -- The baseline begins with the site's first slide, for a page that had no events then had none indeed.
 CREATE TEMPORARY VIEW baselines AS
 SELECT site_id, subject, window_end, x, mean,
-       GREATEST(SQRT(GREATEST((all_squares - x * x) / CAST(n AS DOUBLE) - mean * mean, 0E0)), SQRT(mean), 1E0) AS deviation
+       GREATEST(SQRT(GREATEST((all_squares - x * x) / CAST(n AS DOUBLE) - mean * mean, 0E0)), SQRT({{ excess_variance }} * mean), 1E0) AS deviation
 FROM (
   SELECT *, (all_events - x) / CAST(n AS DOUBLE) AS mean
   FROM (
@@ -44,4 +44,5 @@ SELECT site_id, CASE WHEN z > 0 THEN 'traffic_spike' ELSE 'traffic_drop' END AS 
        CAST(x AS DOUBLE) AS observed, mean AS expected, z AS score,
        CAST(x AS STRING) || ' events in {{ slide_s }} s, usually ' || {{ rounded('mean') }} || U&' \00B1 ' || {{ rounded('deviation') }} AS reason
 FROM (SELECT *, (x - mean) / deviation AS z FROM baselines)
-WHERE (z >= {{ spike_z }} AND x >= {{ spike_events }} OR z <= -{{ drop_z }}) AND {{ is_emitted(epoch_ms('window_end')) }};
+WHERE (z >= {{ spike_z }} AND x >= {{ spike_ratio }} * mean AND x >= {{ spike_events }} OR z <= -{{ drop_z }} AND x <= {{ drop_ratio }} * mean)
+  AND {{ is_emitted(epoch_ms('window_end')) }};

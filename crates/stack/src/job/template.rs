@@ -3,6 +3,8 @@
 //! The files are templates in Jinja's syntax, rendered by `minijinja`; a name that is not given is an error, so a typo
 //! never reaches Flink.
 
+use std::collections::BTreeSet;
+
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use clickstream_event::{Windows, detection, topic, validate};
@@ -209,7 +211,7 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
 /// The limits of the rules that find what is out of the ordinary.
 fn rules() -> minijinja::Value {
     context! {
-        bot_words => format!("(?i){}", detection::BOT_WORDS.join("|")),
+        bot_words => bot_pattern(),
         fast_events => detection::FAST_EVENTS,
         fast_ms => detection::FAST_MS,
         metronome_events => detection::METRONOME_EVENTS,
@@ -218,6 +220,9 @@ fn rules() -> minijinja::Value {
         crawl_events => detection::CRAWL_EVENTS,
         spike_z => double(detection::SPIKE_Z),
         drop_z => double(detection::DROP_Z),
+        spike_ratio => double(detection::SPIKE_RATIO),
+        drop_ratio => double(detection::DROP_RATIO),
+        excess_variance => double(detection::EXCESS_VARIANCE),
         spike_events => detection::SPIKE_EVENTS,
         baseline_slides => detection::BASELINE_SLIDES,
         baseline_min_slides => detection::BASELINE_MIN_SLIDES,
@@ -229,6 +234,17 @@ fn rules() -> minijinja::Value {
         trending_score => double(detection::TRENDING_SCORE),
         paths_kept => detection::PATHS_KEPT,
     }
+}
+
+/// Finds a word that names a bot. Nearly every user agent has none, so nearly every place is dismissed by a look at its first
+/// three characters; trying word by word everywhere takes six times as long.
+fn bot_pattern() -> String {
+    let words = detection::BOT_WORDS;
+    let nth = |n: usize| -> String {
+        let characters: BTreeSet<char> = words.iter().filter_map(|word| word.chars().nth(n)).collect();
+        characters.into_iter().collect()
+    };
+    format!("(?i)(?=[{}][{}][{}])(?:{})", nth(0), nth(1), nth(2), words.join("|"))
 }
 
 /// A literal of type DOUBLE; without an exponent it would be a DECIMAL.
@@ -415,6 +431,16 @@ mod tests {
         assert_eq!(text.matches("WHERE window_start >= TIMESTAMP '2026-11-25 05:14:00.000'").count(), 10);
         assert_eq!(text.matches(">= 1795583640000").count(), 4);
         assert_eq!(text.matches("session_start >= 1795583070000").count(), 1);
+    }
+
+    #[test]
+    fn words_are_what_the_pattern_takes_them_for() {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c == '/' || c == '-';
+        for word in detection::BOT_WORDS {
+            assert!(word.len() >= 3 && word.chars().all(is_plain), "{word}");
+            assert!(word.chars().take(3).all(|c| c.is_ascii_lowercase()), "{word}");
+        }
+        assert!(bot_pattern().starts_with("(?i)(?=[bcf"), "{}", bot_pattern());
     }
 
     #[test]
