@@ -3,20 +3,20 @@
 //! Events come slice by slice (see [`crate::engine`]), so of every pair of key and user the newest slice is all that needs
 //! to be known: a user counts until that slice leaves the window. Per key and slice stands how many users were last seen
 //! there; a user who is seen again moves from the older slice to the present one. When a slice leaves the window, its users
-//! leave the count. No set of users is ever merged, and closing a window costs nothing per user.
+//! leave the count. No set of users is ever merged, and closing a window costs nothing per user. Where the newest slice of a
+//! pair is kept is the caller's business.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fingerprint::Fingerprint;
-use crate::recent::Recent;
+/// A slice plus one; zero for never.
+pub type Seen = u32;
 
 /// Exact numbers of different users (or visits) per key over a sliding window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Distinct {
     slices: usize,
-    pairs: Recent,
     /// Different users in the window, per key.
     counts: Vec<u32>,
     /// Users last seen in a slice, per key and slice modulo the window's length.
@@ -34,7 +34,6 @@ impl Distinct {
     pub fn new(slices: u32) -> Self {
         Self {
             slices: slices as usize,
-            pairs: Recent::new(slices),
             counts: Vec::new(),
             last_seen: Vec::new(),
             touched: VecDeque::new(),
@@ -44,19 +43,17 @@ impl Distinct {
         }
     }
 
-    /// Reads ahead what [`Distinct::touch`] will need; see [`Recent::warm`].
+    /// A user did something with `key` in the present slice; `seen` is the slice of its last doing so, and becomes this one.
     #[inline]
-    pub fn warm(&self, pair: Fingerprint) -> u32 {
-        self.pairs.warm(pair)
+    pub fn touch(&mut self, key: u32, seen: &mut Seen, slice: u32) {
+        let before = std::mem::replace(seen, slice + 1);
+        if before != slice + 1 {
+            self.renew(key, before, slice);
+        }
     }
 
-    /// A user did something with `key` in the present slice; `pair` is the fingerprint of both.
     #[inline]
-    pub fn touch(&mut self, key: u32, pair: Fingerprint, slice: u32) {
-        let before = self.pairs.touch(pair, slice);
-        if before == Some(slice) {
-            return;
-        }
+    fn renew(&mut self, key: u32, before: Seen, slice: u32) {
         let (index, n) = (key as usize, self.slices);
         if index >= self.counts.len() {
             self.counts.resize(index + 1, 0);
@@ -67,13 +64,12 @@ impl Distinct {
             self.slice = slice;
             self.place = slice as usize % n;
         }
-        match before {
-            Some(older) => {
-                let back = (slice - older) as usize;
-                let place = if self.place >= back { self.place - back } else { self.place + n - back };
-                self.last_seen[index * n + place] -= 1;
-            }
-            None => self.counts[index] += 1,
+        let back = (slice + 1 - before) as usize;
+        if before > 0 && back < n {
+            let place = if self.place >= back { self.place - back } else { self.place + n - back };
+            self.last_seen[index * n + place] -= 1;
+        } else {
+            self.counts[index] += 1;
         }
         let now = &mut self.last_seen[index * n + self.place];
         if *now == 0 {
@@ -100,18 +96,12 @@ impl Distinct {
             // the list serves again: no slice allocates once the window has filled
             self.current = leaving;
         }
-        self.pairs.tidy(slice + 1, slice, self.slices as u32);
-    }
-
-    /// Pairs of key and user that are in the window.
-    pub fn live_pairs(&self, slice: u32) -> usize {
-        self.pairs.live(slice)
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let lists: usize = self.touched.iter().map(Vec::capacity).sum();
-        self.pairs.bytes() + (self.counts.capacity() + self.last_seen.capacity() + lists) * size_of::<u32>()
+        (self.counts.capacity() + self.last_seen.capacity() + lists) * size_of::<u32>()
     }
 }
 
@@ -119,7 +109,7 @@ impl Distinct {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     proptest! {
         #[test]
@@ -128,10 +118,10 @@ mod tests {
             log in proptest::collection::vec(proptest::collection::vec((0u32..4, 0u8..5), 0..12), 1..30),
         ) {
             let mut distinct = Distinct::new(slices);
-            let fingerprint = |user: u8| Fingerprint::of(&user.to_string(), 0);
+            let mut seen: HashMap<(u32, u8), Seen> = HashMap::new();
             for n in 0..log.len() {
                 let slice = first + n as u32;
-                log[n].iter().for_each(|(key, user)| distinct.touch(*key, fingerprint(*user).with(*key), slice));
+                log[n].iter().for_each(|pair| distinct.touch(pair.0, seen.entry(*pair).or_default(), slice));
                 let window = &log[(n + 1).saturating_sub(slices as usize)..=n];
                 for key in 0..4 {
                     let users: HashSet<u8> = window.iter().flatten().filter(|e| e.0 == key).map(|e| e.1).collect();

@@ -1,18 +1,19 @@
-//! The engine: records in, verdicts and closed windows out.
+//! The engine: records in, verdicts, closed windows, sessions and anomalies out.
 //!
-//! Events are counted slice by slice (a slice is the stretch between two window bounds, one slide long). An event of the
-//! slice the watermark stands in is counted at once; one of a later slice waits until the watermark gets there, which takes
-//! no longer than the allowed disorder and the distance between the partitions. That is what makes exact counts of
-//! different users cheap: see [`crate::distinct`].
+//! A counted event waits until the watermark has passed it; then it is counted in the order of event time, partition and
+//! offset ([`crate::order`]). So everything that depends on an order comes to the same in every run, and slices (the stretches
+//! between two window bounds, one slide long) follow each other, which is what makes exact counts of different users cheap: see
+//! [`crate::distinct`]. An event waits no longer than the allowed disorder and the distance between the partitions.
 
-use std::collections::BTreeMap;
-
+use clickstream_event::rows::{Anomaly, Session};
 use clickstream_event::{Record, Rules, Timestamp, Windows, decode};
 use serde::{Deserialize, Serialize};
 
+use crate::chain::Chain;
 use crate::judge::{Judge, Verdict};
 use crate::metric::{self, Window};
-use crate::names::Names;
+use crate::names::{Directory, Horizons};
+use crate::order::{BUCKET_MS, Waiting};
 use crate::prepared::{Prepared, PreparedEvent, Preparer};
 use crate::shard::{Counted, NO_PRODUCT, Shard, Totals};
 
@@ -49,15 +50,15 @@ impl Config {
 
 /// Where counting is done: in shards, next to each other or each on a core of its own.
 pub trait Shards {
-    /// Counts an event of the present slice.
-    fn count(&mut self, event: &Counted, slice: u32);
+    /// Counts events of the present slice.
+    fn count(&mut self, events: &[Counted], slice: u32);
     /// Ends the slice; gives the totals of the window that ends with it, in any order, a key possibly more than once.
     fn end_slice(&mut self, slice: u32) -> Totals;
 }
 
 impl Shards for Box<dyn Shards + Send> {
-    fn count(&mut self, event: &Counted, slice: u32) {
-        (**self).count(event, slice);
+    fn count(&mut self, events: &[Counted], slice: u32) {
+        (**self).count(events, slice);
     }
 
     fn end_slice(&mut self, slice: u32) -> Totals {
@@ -66,11 +67,16 @@ impl Shards for Box<dyn Shards + Send> {
 }
 
 impl Shards for Vec<Shard> {
-    #[inline]
-    fn count(&mut self, event: &Counted, slice: u32) {
+    fn count(&mut self, events: &[Counted], slice: u32) {
         let n = self.len();
-        self[event.user.shard(n)].count(event, slice);
-        self[event.session.shard(n)].visit(event, slice);
+        if let [shard] = self.as_mut_slice() {
+            shard.count(events, slice);
+            return;
+        }
+        for (number, shard) in self.iter_mut().enumerate() {
+            let own: Vec<Counted> = events.iter().filter(|event| event.shard(n) == number).copied().collect();
+            shard.count(&own, slice);
+        }
     }
 
     fn end_slice(&mut self, slice: u32) -> Totals {
@@ -86,30 +92,44 @@ impl Shards for Vec<Shard> {
 #[derive(Clone, Debug)]
 pub struct Engine<S = Vec<Shard>> {
     config: Config,
+    horizons: Horizons,
     state: State,
     shards: S,
     closed: Vec<Window>,
-    sessions: Vec<clickstream_event::rows::Session>,
-    anomalies: Vec<clickstream_event::rows::Anomaly>,
+    sessions: Vec<Session>,
+    anomalies: Vec<Anomaly>,
+    /// Events on their way from those that wait to the counters.
+    batch: Vec<Counted>,
+    /// Events of labelled bots, where somebody wants to know.
+    labelled: Option<Vec<Labelled>>,
 }
 
-/// All that the engine knows besides its counters.
+/// An event of a user who was a labelled bot at the time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Labelled {
+    /// The site.
+    pub site_id: String,
+    /// The user.
+    pub user_id: String,
+    /// Event time of the event.
+    pub event_time: Timestamp,
+}
+
+/// All that the engine knows besides the counters of its shards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     seed: u64,
     judge: Judge,
-    sites: Names,
-    pages: Names,
-    products: Names,
-    /// The slice the watermark stands in: the first that is not over. `None` before the first event.
+    names: Directory,
+    waiting: Waiting,
+    chain: Chain,
+    /// The slice that event time stands in: the first that is not over. `None` before the first event.
     slice: Option<u32>,
-    /// First instant of that slice, and first after it.
-    bounds: (i64, i64),
-    /// Events of later slices.
-    waiting: BTreeMap<u32, Vec<Counted>>,
     /// The newest slice with an event that was counted.
-    last_event: Option<u32>,
+    last_event: u32,
     watermark: Option<i64>,
+    /// Event time up to which everything is counted and decided.
+    settled: i64,
 }
 
 impl Engine {
@@ -126,14 +146,7 @@ impl Engine {
     /// An engine that goes on where [`Engine::save`] was called. `config` must be the same, but for the seed.
     pub fn restore(config: Config, saved: Saved) -> Self {
         let config = Config { seed: saved.state.seed, ..config };
-        Self {
-            config,
-            state: saved.state,
-            shards: saved.shards,
-            closed: Vec::new(),
-            sessions: Vec::new(),
-            anomalies: Vec::new(),
-        }
+        Self::assemble(config, saved.state, saved.shards)
     }
 }
 
@@ -157,16 +170,29 @@ impl<S: Shards> Engine<S> {
         let state = State {
             seed: config.seed,
             judge: Judge::new(&config, partitions),
-            sites: Names::default(),
-            pages: Names::default(),
-            products: Names::default(),
+            names: Directory::default(),
+            waiting: Waiting::default(),
+            chain: Chain::new(&config),
             slice: None,
-            bounds: (0, 0),
-            waiting: BTreeMap::new(),
-            last_event: None,
+            last_event: 0,
             watermark: None,
+            settled: i64::MIN,
         };
-        Self { config, state, shards, closed: Vec::new(), sessions: Vec::new(), anomalies: Vec::new() }
+        Self::assemble(config, state, shards)
+    }
+
+    fn assemble(config: Config, state: State, shards: S) -> Self {
+        Self {
+            config,
+            horizons: Horizons::new(&config),
+            state,
+            shards,
+            closed: Vec::new(),
+            sessions: Vec::new(),
+            anomalies: Vec::new(),
+            batch: Vec::new(),
+            labelled: None,
+        }
     }
 
     /// Takes the next record of a partition: its arrival and its value.
@@ -192,7 +218,15 @@ impl<S: Shards> Engine<S> {
     /// Reads ahead what the next records will need: call it for a few dozen of them before they are pushed.
     #[inline]
     pub fn warm<'p>(&self, records: impl IntoIterator<Item = &'p Prepared<'p>>) {
-        std::hint::black_box(records.into_iter().fold(0, |sum, record| sum ^ self.state.judge.warm(record)));
+        let names = &self.state.names;
+        let warm = |record: &Prepared<'_>| match &record.event {
+            Some(event) => names.users.warm(event.user) ^ names.sessions.warm(event.session),
+            None => 0,
+        };
+        let judge = &self.state.judge;
+        std::hint::black_box(
+            records.into_iter().fold(0, |sum, record| sum ^ judge.warm(record) ^ warm(record)),
+        );
     }
 
     /// Takes the next valid record of a partition, already prepared.
@@ -205,13 +239,17 @@ impl<S: Shards> Engine<S> {
     ) -> Verdict {
         let verdict = self.state.judge.judge(partition, arrival, prepared);
         if let (Verdict::Counted, Some(event)) = (&verdict, &prepared.event) {
-            self.count(event, prepared.event_time);
+            self.count(event, prepared.event_time, partition as u32);
         }
-        if let Some(watermark) = self.state.judge.watermark()
-            && self.state.watermark < Some(watermark.0)
+        if let Some(Timestamp(watermark)) = self.state.judge.watermark()
+            && self.state.watermark < Some(watermark)
         {
-            self.state.watermark = Some(watermark.0);
-            self.advance(watermark);
+            let before = self.state.watermark.replace(watermark);
+            // a bucket at a time; slices end where buckets do
+            let bucket = |time: i64| (time + 1).div_euclid(BUCKET_MS);
+            if before.is_none_or(|before| bucket(before) < bucket(watermark)) {
+                self.settle(bucket(watermark) * BUCKET_MS - 1);
+            }
         }
         verdict
     }
@@ -221,24 +259,37 @@ impl<S: Shards> Engine<S> {
         self.state.watermark.map(Timestamp)
     }
 
-    /// Windows that were closed since they were last taken, the oldest first. Every window with an event is closed once.
+    /// Windows that were closed since they were last taken, the oldest first. A window is closed once, if it holds anything.
     pub fn closed(&mut self) -> std::vec::Drain<'_, Window> {
         self.closed.drain(..)
     }
 
-    /// Sessions that closed since they were last taken.
-    pub fn sessions(&mut self) -> std::vec::Drain<'_, clickstream_event::rows::Session> {
+    /// Sessions that have closed since they were last taken.
+    pub fn sessions(&mut self) -> std::vec::Drain<'_, Session> {
+        self.settle_all();
         self.sessions.drain(..)
     }
 
     /// Anomalies that were found since they were last taken.
-    pub fn anomalies(&mut self) -> std::vec::Drain<'_, clickstream_event::rows::Anomaly> {
+    pub fn anomalies(&mut self) -> std::vec::Drain<'_, Anomaly> {
+        self.settle_all();
         self.anomalies.drain(..)
     }
 
-    /// The first event of all sessions that are open.
+    /// From now on, notes the events of labelled bots for [`Engine::labelled`].
+    pub fn watch_labels(&mut self) {
+        self.labelled = Some(Vec::new());
+    }
+
+    /// Events of labelled bots since they were last taken, in order.
+    pub fn labelled(&mut self) -> Vec<Labelled> {
+        self.settle_all();
+        self.labelled.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The first event of all sessions that are open; what it takes grows with their number.
     pub fn oldest_session(&self) -> Option<Timestamp> {
-        None
+        self.state.chain.oldest_session().map(Timestamp)
     }
 
     /// Whether windows wait to be taken.
@@ -251,80 +302,113 @@ impl<S: Shards> Engine<S> {
         &self.shards
     }
 
-    /// Bytes held by ids of events and by names.
+    /// Bytes held by ids of events, and by names and all that is not in the shards.
     pub fn front_bytes(&self) -> (usize, usize) {
-        let names = self.state.sites.bytes() + self.state.pages.bytes() + self.state.products.bytes();
-        (self.state.judge.bytes(), names)
+        let State { judge, names, waiting, chain, .. } = &self.state;
+        (judge.bytes(), names.bytes() + waiting.bytes() + chain.bytes())
     }
 
-    fn slice_of(&self, ts: Timestamp) -> u32 {
+    fn slice_of(&self, ts: i64) -> u32 {
         // room above for a window's length; in slides of one second this is the year 2106
-        self.config.windows.slice(ts).clamp(0, i64::from(u32::MAX - 1_000)) as u32
+        self.config.windows.slice(Timestamp(ts)).clamp(0, i64::from(u32::MAX - 100_000)) as u32
     }
 
     #[inline]
-    fn count(&mut self, event: &PreparedEvent<'_>, ts: Timestamp) {
-        let slice = match self.state.slice {
-            // nearly always; spares a division
-            Some(slice) if (self.state.bounds.0..self.state.bounds.1).contains(&ts.0) => slice,
-            _ => self.slice_of(ts),
-        };
-        let State { sites, pages, products, .. } = &mut self.state;
-        let site = sites.number(event.site, 0, &event.site_id, slice);
-        let counted = Counted {
+    fn count(&mut self, event: &PreparedEvent<'_>, ts: Timestamp, partition: u32) {
+        let slide = self.config.windows.slide_ms();
+        let slice = self.slice_of(ts.0);
+        let names = &mut self.state.names;
+        let site = names.sites.number(event.site, 0, &event.site_id, slice);
+        self.state.waiting.push(Counted {
+            ts: ts.0,
+            value: event.value,
             site,
-            page: pages.number(event.page, site, &event.page_url, slice),
+            page: names.pages.number(event.page, site, &event.page_url, slice),
             product: match &event.product_id {
-                Some(product) => products.number(event.product, site, product, slice),
+                Some(product) => names.products.number(event.product, site, product, slice),
                 None => NO_PRODUCT,
             },
+            user: names.users.number(event.user, site, &event.user_id, slice),
+            session: names.sessions.number(event.session, site, &event.session_id, slice),
+            partition,
             kind: event.kind,
-            user: event.user,
-            session: event.session,
-            value: event.value,
-        };
-        if self.state.slice == Some(slice) {
-            self.shards.count(&counted, slice);
-            self.state.last_event = Some(slice);
-        } else {
-            self.state.waiting.entry(slice).or_default().push(counted);
+            declared: event.declared,
+            human: true,
+            later_half: ts.0 - i64::from(slice) * slide >= slide / 2,
+        });
+    }
+
+    fn settle_all(&mut self) {
+        if let Some(watermark) = self.state.watermark {
+            self.settle(watermark);
         }
     }
 
-    /// Closes the windows that end by the watermark.
-    fn advance(&mut self, watermark: Timestamp) {
-        if watermark.0 + 1 < self.state.bounds.1 {
+    /// Counts all events up to `time`, and decides what is decided by then.
+    fn settle(&mut self, time: i64) {
+        if time <= self.state.settled {
             return;
         }
-        let open = self.slice_of(Timestamp(watermark.0 + 1));
-        let first = || self.state.waiting.keys().next().map(|first| open.min(*first));
-        let Some(mut slice) = self.state.slice.or_else(first) else { return };
-        while slice < open {
-            self.take_waiting(slice);
-            if !self.in_window(slice) {
-                // nothing for a whole window: go to where something is
-                slice = self.state.waiting.keys().next().map_or(open, |next| open.min(*next));
-                continue;
+        while let Some(first) = self.state.waiting.first().filter(|first| *first <= time) {
+            self.pass(first - 1);
+            let slice = self.slice_of(first);
+            let mut batch = std::mem::take(&mut self.batch);
+            self.state.waiting.take(time, &mut batch);
+            if !batch.is_empty() {
+                self.state.slice.get_or_insert(slice);
+                self.state.last_event = slice;
+                self.state.chain.count(
+                    &mut batch,
+                    slice,
+                    &self.state.names,
+                    &mut self.sessions,
+                    &mut self.anomalies,
+                );
+                self.shards.count(&batch, slice);
+                if let Some(labelled) = &mut self.labelled {
+                    let names = &self.state.names;
+                    let bots = batch.iter().filter(|event| !event.human);
+                    labelled.extend(bots.map(|event| Labelled {
+                        site_id: names.sites.text(event.site).to_owned(),
+                        user_id: names.users.text(event.user).to_owned(),
+                        event_time: Timestamp(event.ts),
+                    }));
+                }
+                batch.clear();
             }
+            self.batch = batch;
+            if time < first + BUCKET_MS - 1 {
+                // what is left of the bucket lies after `time`
+                break;
+            }
+        }
+        self.pass(time);
+        self.state.settled = time;
+    }
+
+    /// Event time has come to `time`: ends the slices that are over.
+    fn pass(&mut self, time: i64) {
+        let Some(mut slice) = self.state.slice else { return };
+        let slide = self.config.windows.slide_ms();
+        let open = self.slice_of(time + 1);
+        while slice < open {
+            if slice - self.state.last_event > self.horizons.silence() {
+                // nothing to tell any more: go to where something is
+                slice = open;
+                break;
+            }
+            self.decide((i64::from(slice) + 1) * slide - 1, slice);
             self.close(slice);
             slice += 1;
         }
-        self.take_waiting(slice);
         self.state.slice = Some(slice);
-        let slide = self.config.windows.slide_ms();
-        self.state.bounds = (i64::from(slice) * slide, (i64::from(slice) + 1) * slide);
+        self.decide(time, slice);
     }
 
-    /// Whether the window that ends with `slice` holds an event.
-    fn in_window(&self, slice: u32) -> bool {
-        self.state.last_event.is_some_and(|last| slice - last < self.config.windows.slices() as u32)
-    }
-
-    fn take_waiting(&mut self, slice: u32) {
-        if let Some(events) = self.state.waiting.remove(&slice) {
-            events.iter().for_each(|event| self.shards.count(event, slice));
-            self.state.last_event = Some(slice);
-        }
+    /// Decides sessions and users by `time`, which lies in `slice`.
+    fn decide(&mut self, time: i64, slice: u32) {
+        let State { chain, names, .. } = &mut self.state;
+        chain.pass(time, slice, names, &mut self.sessions, &mut self.anomalies);
     }
 
     #[cold]
@@ -332,15 +416,12 @@ impl<S: Shards> Engine<S> {
         let totals = self.shards.end_slice(slice);
         let windows = self.config.windows;
         let end = Timestamp((i64::from(slice) + 1) * windows.slide_ms());
-        let names = metric::Names {
-            sites: &self.state.sites,
-            pages: &self.state.pages,
-            products: &self.state.products,
-        };
-        self.closed.push(metric::rows(totals, end, windows, names));
-        let oldest = (slice + 2).saturating_sub(windows.slices() as u32);
-        self.state.pages.release(oldest);
-        self.state.products.release(oldest);
-        self.state.sites.release(oldest);
+        let State { chain, names, .. } = &mut self.state;
+        let totals = chain.end_slice(slice, end.0, totals, names, &mut self.anomalies);
+        let window = metric::rows(totals, end, windows, names);
+        if window.holds_anything() {
+            self.closed.push(window);
+        }
+        names.release(slice, &self.horizons);
     }
 }

@@ -8,9 +8,14 @@
 //! | [`engine`] | [`Engine`]: takes records, keeps the watermark, closes windows; state that can be saved |
 //! | [`prepared`] | what can be done for a record on its own: fingerprints |
 //! | [`judge`] | what becomes of a record: counted, duplicate, late, rejected |
-//! | [`shard`] | the counters of a share of the users |
+//! | [`order`] | counted events until the watermark has passed them |
+//! | [`chain`] | what depends on the order of events, and what is known of sites |
+//! | [`users`], [`bots`], [`unusual`] | what users did, who is a labelled bot, who is unusual |
+//! | [`visits`], [`journeys`], [`paths`], [`timers`] | sessions, and what they add to windows |
+//! | [`traffic`] | slides compared with those before |
+//! | [`shard`] | the counters of pages and products for a share of the users |
 //! | [`distinct`], [`sums`] | exact different users, and sums, over sliding windows |
-//! | [`recent`], [`fingerprint`], [`names`] | tables underneath |
+//! | [`recent`], [`pairs`], [`numbers`], [`fingerprint`], [`names`], [`ways`] | tables underneath |
 //! | [`workload`] | events to measure it with |
 //! | [`metric`] | rows from totals, one file per metric |
 //!
@@ -31,19 +36,32 @@
 //! assert_eq!(window.pages[0].counts.unique_users, 1);
 //! ```
 
+pub mod bots;
+pub mod chain;
 pub mod distinct;
 pub mod engine;
 pub mod fingerprint;
+pub mod journeys;
 pub mod judge;
 pub mod metric;
 pub mod names;
+pub mod numbers;
+pub mod order;
+pub mod pairs;
+pub mod paths;
 pub mod prepared;
 pub mod recent;
 pub mod shard;
 pub mod sums;
+pub mod timers;
+pub mod traffic;
+pub mod unusual;
+pub mod users;
+pub mod visits;
+pub mod ways;
 pub mod workload;
 
-pub use engine::{Config, Engine, Saved, Shards, Snapshot};
+pub use engine::{Config, Engine, Labelled, Saved, Shards, Snapshot};
 pub use judge::Verdict;
 pub use metric::Window;
 pub use prepared::{Prepared, Preparer};

@@ -1,16 +1,18 @@
-//! Numbers for names: pages, products and sites as small integers while they are in the window.
+//! Numbers for names: sites, pages, products, users and sessions as small integers for as long as something refers to them.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
-
+use clickstream_event::detection::BASELINE_SLIDES;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Config;
 use crate::fingerprint::Fingerprint;
+use crate::numbers::Numbers;
+use crate::users::Users;
+use crate::visits::gap_slices;
 
 /// Names by number and numbers by name. Numbers of names that left the window are given away again.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Names {
-    numbers: HashMap<Fingerprint, u32, Ready>,
+    numbers: Numbers,
     names: Vec<Name>,
     /// The newest slice in which each occurs, plus one; zero for a number that is free.
     last: Vec<u32>,
@@ -22,34 +24,8 @@ pub struct Names {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Name {
     site: u32,
-    text: String,
+    text: Box<str>,
     fingerprint: Fingerprint,
-}
-
-/// A fingerprint is a hash already.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Ready;
-
-#[derive(Default)]
-struct ReadyHasher(u64);
-
-impl BuildHasher for Ready {
-    type Hasher = ReadyHasher;
-    fn build_hasher(&self) -> ReadyHasher {
-        ReadyHasher(0)
-    }
-}
-
-impl Hasher for ReadyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
-    }
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Names {
@@ -58,11 +34,11 @@ impl Names {
     pub fn number(&mut self, fingerprint: Fingerprint, site: u32, text: &str, slice: u32) -> u32 {
         let found = match self.recent {
             Some((recent, number)) if recent == fingerprint => Some(number),
-            _ => self.numbers.get(&fingerprint).copied(),
+            _ => self.numbers.get(fingerprint),
         };
         let number = match found {
             Some(number) => number,
-            None => self.insert(Name { site, text: text.to_owned(), fingerprint }),
+            None => self.insert(Name { site, text: text.into(), fingerprint }),
         };
         self.recent = Some((fingerprint, number));
         let last = &mut self.last[number as usize];
@@ -98,6 +74,20 @@ impl Names {
         self.names.get(number as usize).map_or(0, |name| name.site)
     }
 
+    /// Reads ahead what [`Names::number`] will need; see [`crate::recent::Recent::warm`].
+    #[inline]
+    pub fn warm(&self, fingerprint: Fingerprint) -> u32 {
+        self.numbers.warm(fingerprint)
+    }
+
+    /// Keeps a name as if it occurred in `slice`.
+    #[inline]
+    pub fn keep(&mut self, number: u32, slice: u32) {
+        if let Some(last) = self.last.get_mut(number as usize).filter(|last| **last > 0) {
+            *last = (*last).max(slice + 1);
+        }
+    }
+
     /// Gives away the numbers of names that last occurred before slice `oldest`.
     pub fn release(&mut self, oldest: u32) {
         for (number, last) in
@@ -105,8 +95,8 @@ impl Names {
         {
             let name = &mut self.names[number];
             *last = 0;
-            name.text = String::new();
-            self.numbers.remove(&name.fingerprint);
+            name.text = Box::default();
+            self.numbers.remove(name.fingerprint);
             self.free.push(number as u32);
             self.recent = None;
         }
@@ -119,7 +109,73 @@ impl Names {
 
     /// Bytes held, without those of the texts.
     pub fn bytes(&self) -> usize {
-        self.names.capacity() * size_of::<Name>() + self.numbers.capacity() * 17
+        self.names.capacity() * size_of::<Name>() + self.numbers.bytes()
+    }
+}
+
+/// All names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Directory {
+    /// Of sites.
+    pub sites: Names,
+    /// Of pages.
+    pub pages: Names,
+    /// Of products.
+    pub products: Names,
+    /// Of users.
+    pub users: Names,
+    /// Of sessions.
+    pub sessions: Names,
+}
+
+impl Directory {
+    /// Gives away the numbers of names that nothing refers to once `slice` has ended.
+    pub fn release(&mut self, slice: u32, horizons: &Horizons) {
+        let oldest = |horizon: u32| (slice + 2).saturating_sub(horizon);
+        self.sites.release(oldest(horizons.pages));
+        self.pages.release(oldest(horizons.pages));
+        self.products.release(oldest(horizons.products));
+        self.users.release(oldest(horizons.users));
+        self.sessions.release(oldest(horizons.users));
+    }
+
+    /// Bytes held, without those of the texts.
+    pub fn bytes(&self) -> usize {
+        [&self.sites, &self.pages, &self.products, &self.users, &self.sessions]
+            .map(Names::bytes)
+            .into_iter()
+            .sum()
+    }
+}
+
+/// For how many slices names are kept after they were last seen.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Horizons {
+    /// Sites and pages: the window of sessions that closed a gap after the last event, the views of a path, the baseline.
+    pages: u32,
+    /// Products: the window, and a view up to a window ago.
+    products: u32,
+    /// Users and sessions: what is known of them, and sessions that are open.
+    users: u32,
+    /// Everything: a slice so long after the last event has nothing to tell.
+    silence: u32,
+}
+
+impl Horizons {
+    /// Of windows of this shape.
+    pub fn new(config: &Config) -> Self {
+        let (slices, gap) = (config.windows.slices() as u32, gap_slices(config));
+        Self {
+            pages: slices.max(BASELINE_SLIDES) + 3 * gap + 3,
+            products: slices + 2,
+            users: Users::horizon(config).max(2 * gap) + gap + 2,
+            silence: (slices + gap + 1).max(BASELINE_SLIDES + 2),
+        }
+    }
+
+    /// For how many slices after the last event of all there may be something to tell.
+    pub fn silence(&self) -> u32 {
+        self.silence
     }
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use clickstream_event::{EventType, Record, Timestamp};
 use rust_decimal::Decimal;
 
+use crate::bots::is_declared;
 use crate::fingerprint::Fingerprint;
 
 /// Makes fingerprints with an engine's seed; from [`crate::Engine::preparer`].
@@ -28,11 +29,15 @@ pub struct Prepared<'r> {
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedEvent<'r> {
     pub kind: u8,
+    /// Whether the user agent names a bot.
+    pub declared: bool,
     /// Value of a purchase in ten-thousandths.
     pub value: i64,
     pub site_id: Cow<'r, str>,
     pub page_url: Cow<'r, str>,
     pub product_id: Option<Cow<'r, str>>,
+    pub user_id: Cow<'r, str>,
+    pub session_id: Cow<'r, str>,
     pub site: Fingerprint,
     pub id: Fingerprint,
     pub page: Fingerprint,
@@ -49,10 +54,14 @@ impl Prepared<'_> {
             site_id: own(event.site_id),
             page_url: own(event.page_url),
             product_id: event.product_id.map(own),
+            user_id: own(event.user_id),
+            session_id: own(event.session_id),
             ..PreparedEvent {
                 site_id: Cow::Borrowed(""),
                 page_url: Cow::Borrowed(""),
                 product_id: None,
+                user_id: Cow::Borrowed(""),
+                session_id: Cow::Borrowed(""),
                 ..event
             }
         });
@@ -72,6 +81,7 @@ impl Preparer {
         let of = |kind: u64, text: &str| Fingerprint::of(text, self.seed ^ kind.rotate_right(8)).join(site);
         let prepared = PreparedEvent {
             kind: EventType::ALL.iter().position(|kind| *kind == event.event_type).unwrap_or(0) as u8,
+            declared: event.user_agent.as_deref().is_some_and(is_declared),
             value: match (event.event_type, event.value) {
                 (EventType::Purchase, Some(value)) => ten_thousandths(value),
                 _ => 0,
@@ -85,6 +95,8 @@ impl Preparer {
             site_id: event.site_id.clone(),
             page_url: event.page_url.clone(),
             product_id: event.product_id.clone(),
+            user_id: event.user_id.clone(),
+            session_id: event.session_id.clone(),
         };
         Prepared { event_time: *event_time, event: Some(prepared) }
     }

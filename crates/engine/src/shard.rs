@@ -1,15 +1,14 @@
-//! The counters of one shard: the users, and apart from them the visits, whose fingerprints fall to it.
+//! The counters of one shard: pages and products, over the users whose numbers fall to it.
 //!
-//! An event touches the shard of its user and the shard of its visit. As no user and no visit stands in two shards, the
-//! numbers of a window are the sums of the shards' numbers, exactly.
+//! As no user stands in two shards, the numbers of a window are the sums of the shards' numbers, exactly.
 
 use std::ops::{AddAssign, SubAssign};
 
 use clickstream_event::EventType;
 use serde::{Deserialize, Serialize};
 
-use crate::distinct::Distinct;
-use crate::fingerprint::Fingerprint;
+use crate::distinct::{Distinct, Seen};
+use crate::pairs::{Dated, Pairs, pair};
 use crate::sums::Sums;
 
 /// A product of an event that has none.
@@ -18,33 +17,61 @@ pub const NO_PRODUCT: u32 = u32::MAX;
 /// An event that counts, with numbers for its names.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Counted {
+    /// Event time.
+    pub ts: i64,
+    /// Value of a purchase in ten-thousandths of the currency's unit.
+    pub value: i64,
     /// Number of the site.
     pub site: u32,
     /// Number of the page.
     pub page: u32,
     /// Number of the product, or [`NO_PRODUCT`].
     pub product: u32,
+    /// Number of the user.
+    pub user: u32,
+    /// Number of the session.
+    pub session: u32,
+    /// The partition it came in.
+    pub partition: u32,
     /// Index of the type in [`EventType::ALL`].
     pub kind: u8,
-    /// The user, unique over sites.
-    pub user: Fingerprint,
-    /// The visit, unique over sites.
-    pub session: Fingerprint,
-    /// Value of a purchase in ten-thousandths of the currency's unit.
-    pub value: i64,
+    /// Whether its user agent names a bot.
+    pub declared: bool,
+    /// Whether its user is no labelled bot; decided when it is counted.
+    pub human: bool,
+    /// Whether it lies in the later half of its slice.
+    pub later_half: bool,
+}
+
+impl Counted {
+    /// Its type.
+    #[inline]
+    pub fn event_type(&self) -> EventType {
+        EventType::ALL[usize::from(self.kind) & 3]
+    }
+
+    /// Which of `n` shards its user belongs to.
+    #[inline]
+    pub fn shard(&self, n: usize) -> usize {
+        self.user as usize % n
+    }
 }
 
 /// Events by type, in the order of [`EventType::ALL`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Kinds(pub [u32; 4]);
 
-/// What a site sums.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct SiteSums {
-    /// Events by type.
-    pub kinds: Kinds,
-    /// Values of purchases in ten-thousandths.
-    pub revenue: i128,
+impl Kinds {
+    /// Counts an event.
+    #[inline]
+    pub fn add(&mut self, kind: u8) {
+        self.0[usize::from(kind) & 3] += 1;
+    }
+
+    /// All events.
+    pub fn sum(self) -> u64 {
+        self.0.into_iter().map(u64::from).sum()
+    }
 }
 
 impl AddAssign for Kinds {
@@ -57,39 +84,29 @@ impl SubAssign for Kinds {
         self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a -= b);
     }
 }
-impl AddAssign for SiteSums {
-    fn add_assign(&mut self, other: Self) {
-        self.kinds += other.kinds;
-        self.revenue += other.revenue;
-    }
+
+/// What a page or a product sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct KeySums {
+    /// Events by type.
+    pub kinds: Kinds,
+    /// Those that are not of labelled bots.
+    pub human: Kinds,
+    /// Page views in the later halves of slices.
+    pub later_views: u32,
 }
-impl SubAssign for SiteSums {
-    fn sub_assign(&mut self, other: Self) {
-        self.kinds -= other.kinds;
-        self.revenue -= other.revenue;
-    }
-}
+
+crate::sums::adds_up!(KeySums { kinds, human, later_views });
 
 /// Sums and different users of a page, a product.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct KeyTotals {
-    /// Events by type.
-    pub kinds: Kinds,
-    /// Different users.
-    pub users: u32,
-}
-
-/// Sums and different users of a site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct SiteTotals {
     /// What is summed.
-    pub sums: SiteSums,
+    pub sums: KeySums,
     /// Different users.
     pub users: u32,
-    /// Different users with a purchase.
-    pub buyers: u32,
-    /// Different visits.
-    pub sessions: u32,
+    /// Different users over events that are not of labelled bots.
+    pub human_users: u32,
 }
 
 /// Totals of one window, by number. Those of several shards add up.
@@ -99,8 +116,8 @@ pub struct Totals {
     pub pages: Vec<(u32, KeyTotals)>,
     /// By product.
     pub products: Vec<(u32, KeyTotals)>,
-    /// By site.
-    pub sites: Vec<(u32, SiteTotals)>,
+    /// By page, the last slice alone.
+    pub slice_pages: Vec<(u32, KeySums)>,
 }
 
 impl Totals {
@@ -108,192 +125,132 @@ impl Totals {
     pub fn append(&mut self, mut more: Self) {
         self.pages.append(&mut more.pages);
         self.products.append(&mut more.products);
-        self.sites.append(&mut more.sites);
+        self.slice_pages.append(&mut more.slice_pages);
+    }
+}
+
+/// When a user last did something with a key.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Visit {
+    any: Seen,
+    human: Seen,
+}
+
+impl Dated for Visit {
+    #[inline]
+    fn date(&self) -> u32 {
+        self.any
     }
 }
 
 /// Sums and users by page or by product.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ByKey {
-    sums: Sums<Kinds>,
+    sums: Sums<KeySums>,
+    pairs: Pairs<Visit>,
     users: Distinct,
+    human_users: Distinct,
 }
 
 impl ByKey {
     fn new(slices: u32) -> Self {
-        Self { sums: Sums::new(slices), users: Distinct::new(slices) }
+        Self {
+            sums: Sums::new(slices),
+            pairs: Pairs::new(slices),
+            users: Distinct::new(slices),
+            human_users: Distinct::new(slices),
+        }
     }
 
     #[inline]
-    fn add(&mut self, key: u32, kinds: Kinds, pair: Fingerprint, slice: u32) {
-        self.sums.add(key, kinds);
-        self.users.touch(key, pair, slice);
+    fn add(&mut self, key: u32, event: &Counted, slice: u32) {
+        let sums = self.sums.cell(key);
+        sums.kinds.add(event.kind);
+        sums.later_views += u32::from(event.later_half && event.kind == 0);
+        let visit = self.pairs.entry(pair(key, event.user), slice);
+        self.users.touch(key, &mut visit.any, slice);
+        if event.human {
+            sums.human.add(event.kind);
+            self.human_users.touch(key, &mut visit.human, slice);
+        }
     }
 
     fn end_slice(&mut self, totals: &mut Vec<(u32, KeyTotals)>) {
         self.sums.end_slice();
-        let users = &self.users;
-        totals.extend(
-            self.sums.window().map(|(key, kinds)| (key, KeyTotals { kinds, users: users.count(key) })),
-        );
+        totals.extend(self.sums.window().map(|(key, sums)| {
+            let (users, human_users) = (self.users.count(key), self.human_users.count(key));
+            (key, KeyTotals { sums, users, human_users })
+        }));
     }
 
-    fn next_slice(&mut self, slice: u32) {
+    fn next_slice(&mut self, slice: u32, slices: u32) {
         self.sums.next_slice();
         self.users.next_slice(slice);
+        self.human_users.next_slice(slice);
+        self.pairs.tidy(slice + 1, slices);
+    }
+
+    fn bytes(&self) -> usize {
+        self.sums.bytes() + self.pairs.bytes() + self.users.bytes() + self.human_users.bytes()
     }
 }
 
-/// Events that are collected before they are counted, so that the tables' memory is read ahead for all of them at once.
+/// Events whose tables are read ahead for at once.
 const BATCH: usize = 64;
-
-/// An event of a batch, with the fingerprints of its pairs.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Waiting {
-    event: Counted,
-    page_user: Fingerprint,
-    product_user: Fingerprint,
-    site_user: Fingerprint,
-}
 
 /// The counters. Events come slice by slice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Shard {
-    batch: Vec<Waiting>,
-    visits: Vec<(u32, Fingerprint)>,
+    slices: u32,
     pages: ByKey,
     products: ByKey,
-    sites: Sums<SiteSums>,
-    users: Distinct,
-    buyers: Distinct,
-    sessions: Distinct,
-    /// Sites with a visit here; their events may all be in other shards.
-    visited: Sums<u32>,
 }
 
 impl Shard {
     /// Counters over windows of `slices` slices.
     pub fn new(slices: u32) -> Self {
-        Self {
-            batch: Vec::with_capacity(BATCH),
-            visits: Vec::with_capacity(BATCH),
-            pages: ByKey::new(slices),
-            products: ByKey::new(slices),
-            sites: Sums::new(slices),
-            users: Distinct::new(slices),
-            buyers: Distinct::new(slices),
-            sessions: Distinct::new(slices),
-            visited: Sums::new(slices),
-        }
+        Self { slices, pages: ByKey::new(slices), products: ByKey::new(slices) }
     }
 
-    /// Counts an event of a user of this shard.
-    #[inline]
-    pub fn count(&mut self, event: &Counted, slice: u32) {
-        self.batch.push(Waiting {
-            event: *event,
-            page_user: event.user.with(event.page),
-            product_user: event.user.with(event.product),
-            site_user: event.user.with(event.site),
-        });
-        if self.batch.len() >= BATCH {
-            self.count_batch(slice);
-        }
-    }
-
-    /// Notes an event of a visit of this shard.
-    #[inline]
-    pub fn visit(&mut self, event: &Counted, slice: u32) {
-        self.visits.push((event.site, event.session.with(event.site)));
-        if self.visits.len() >= BATCH {
-            self.count_visits(slice);
-        }
-    }
-
-    fn count_batch(&mut self, slice: u32) {
-        let mut batch = std::mem::take(&mut self.batch);
-        let warm = batch.iter().fold(0, |sum, waiting| {
-            sum ^ self.pages.users.warm(waiting.page_user)
-                ^ self.users.warm(waiting.site_user)
-                ^ if waiting.event.product == NO_PRODUCT {
-                    0
-                } else {
-                    self.products.users.warm(waiting.product_user)
+    /// Counts events of users of this shard.
+    pub fn count(&mut self, events: &[Counted], slice: u32) {
+        for batch in events.chunks(BATCH) {
+            let warm = batch.iter().fold(0, |sum, event| {
+                let product = match event.product {
+                    NO_PRODUCT => 0,
+                    product => self.products.pairs.warm(pair(product, event.user)),
+                };
+                sum ^ self.pages.pairs.warm(pair(event.page, event.user)) ^ product
+            });
+            std::hint::black_box(warm);
+            for event in batch {
+                self.pages.add(event.page, event, slice);
+                if event.product != NO_PRODUCT {
+                    self.products.add(event.product, event, slice);
                 }
-        });
-        std::hint::black_box(warm);
-        for Waiting { event, page_user, product_user, site_user } in batch.drain(..) {
-            let mut kinds = Kinds::default();
-            kinds.0[usize::from(event.kind) & 3] = 1;
-            self.pages.add(event.page, kinds, page_user, slice);
-            if event.product != NO_PRODUCT {
-                self.products.add(event.product, kinds, product_user, slice);
-            }
-            self.sites.add(event.site, SiteSums { kinds, revenue: i128::from(event.value) });
-            self.users.touch(event.site, site_user, slice);
-            if EventType::ALL[usize::from(event.kind) & 3] == EventType::Purchase {
-                self.buyers.touch(event.site, site_user, slice);
             }
         }
-        self.batch = batch;
-    }
-
-    fn count_visits(&mut self, slice: u32) {
-        let mut visits = std::mem::take(&mut self.visits);
-        std::hint::black_box(visits.iter().fold(0, |sum, (_, visit)| sum ^ self.sessions.warm(*visit)));
-        for (site, visit) in visits.drain(..) {
-            self.sessions.touch(site, visit, slice);
-            self.visited.add(site, 1);
-        }
-        self.visits = visits;
     }
 
     /// Ends a slice and gives the totals of the window that ends with it; then makes room for the next slice.
     pub fn end_slice(&mut self, slice: u32) -> Totals {
-        self.count_batch(slice);
-        self.count_visits(slice);
         let mut totals = Totals::default();
         self.pages.end_slice(&mut totals.pages);
         self.products.end_slice(&mut totals.products);
-        self.sites.end_slice();
-        self.visited.end_slice();
-        totals.sites.extend(self.sites.window().map(|(site, sums)| {
-            let totals = SiteTotals {
-                sums,
-                users: self.users.count(site),
-                buyers: self.buyers.count(site),
-                sessions: 0,
-            };
-            (site, totals)
-        }));
-        totals.sites.extend(self.visited.window().map(|(site, _)| {
-            (site, SiteTotals { sessions: self.sessions.count(site), ..SiteTotals::default() })
-        }));
-        self.pages.next_slice(slice);
-        self.products.next_slice(slice);
-        self.sites.next_slice();
-        self.visited.next_slice();
-        self.users.next_slice(slice);
-        self.buyers.next_slice(slice);
-        self.sessions.next_slice(slice);
+        totals.slice_pages.extend_from_slice(self.pages.sums.last_slice());
+        self.pages.next_slice(slice, self.slices);
+        self.products.next_slice(slice, self.slices);
         totals
     }
 
     /// Pairs of page and user in the window.
     pub fn page_user_pairs(&self, slice: u32) -> usize {
-        self.pages.users.live_pairs(slice)
+        self.pages.pairs.live(slice)
     }
 
     /// Bytes held: by pairs of page and user with their counts, and by all.
     pub fn bytes(&self) -> (usize, usize) {
-        let pages = self.pages.users.bytes() + self.pages.sums.bytes();
-        let others = self.products.users.bytes()
-            + self.products.sums.bytes()
-            + self.sites.bytes()
-            + self.visited.bytes()
-            + self.users.bytes()
-            + self.buyers.bytes()
-            + self.sessions.bytes();
-        (pages, pages + others)
+        let pages = self.pages.bytes();
+        (pages, pages + self.products.bytes())
     }
 }

@@ -40,6 +40,12 @@ impl<C: Cell> Sums<C> {
     /// Adds to `key` in the present slice. `amount` is not zero, and no sum of amounts is.
     #[inline]
     pub fn add(&mut self, key: u32, amount: C) {
+        *self.cell(key) += amount;
+    }
+
+    /// What `key` has in the present slice, to be added to at once, as by [`Sums::add`].
+    #[inline]
+    pub fn cell(&mut self, key: u32) -> &mut C {
         let index = key as usize;
         if index >= self.current.len() {
             self.current.resize(index + 1, C::default());
@@ -48,7 +54,20 @@ impl<C: Cell> Sums<C> {
         if self.current[index] == C::default() {
             self.touched.push(key);
         }
-        self.current[index] += amount;
+        &mut self.current[index]
+    }
+
+    /// Adds to what `key` has in the slice so many slices ago, unless that has left the window. The sum in that slice is not zero
+    /// before, and does not become zero.
+    pub fn add_before(&mut self, key: u32, amount: C, age: usize) {
+        if age == 0 {
+            self.add(key, amount);
+        } else if age < self.slices
+            && let Some(place) = self.ended.len().checked_sub(age)
+        {
+            self.ended[place].push((key, amount));
+            self.window[key as usize] += amount;
+        }
     }
 
     /// Ends the present slice; from now on [`Sums::window`] gives the window that ends with it.
@@ -71,6 +90,16 @@ impl<C: Cell> Sums<C> {
     /// Keys with anything in the window, with their sums.
     pub fn window(&self) -> impl Iterator<Item = (u32, C)> {
         self.live.iter().map(|key| (*key, self.window[*key as usize]))
+    }
+
+    /// What `key` has in the window.
+    pub fn get(&self, key: u32) -> C {
+        self.window.get(key as usize).copied().unwrap_or_default()
+    }
+
+    /// What the slice that ended last added: each key once, unless [`Sums::add_before`] was called since.
+    pub fn last_slice(&self) -> &[(u32, C)] {
+        self.ended.back().map_or(&[], Vec::as_slice)
     }
 
     /// Takes the oldest slice out of the window, to make room for the next.
@@ -100,6 +129,25 @@ impl<C: Cell> Sums<C> {
         (self.current.capacity() + self.window.capacity()) * size_of::<C>() + ended * size_of::<(u32, C)>()
     }
 }
+
+/// Field by field addition and subtraction of a struct.
+macro_rules! adds_up {
+    ($name:ident { $($field:ident),+ }) => {
+        impl std::ops::AddAssign for $name {
+            #[inline]
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)+
+            }
+        }
+        impl std::ops::SubAssign for $name {
+            #[inline]
+            fn sub_assign(&mut self, other: Self) {
+                $(self.$field -= other.$field;)+
+            }
+        }
+    };
+}
+pub(crate) use adds_up;
 
 #[cfg(test)]
 mod tests {

@@ -92,7 +92,7 @@ pub(crate) fn scene(shape: Shape) -> impl Strategy<Value = Scene> {
         20 => told(&around_minute, shopping(shape).boxed()),
         15 => told(&before_minute, many_pages().boxed()),
         30 => told(&around_minute, many_sessions().boxed()),
-        24 => told(&slide, burst_or_silence(shape).boxed()),
+        30 => told(&slide, burst_or_silence(shape).boxed()),
         30 => told(&slide, rise(shape).boxed()),
         1 => told(&at_once, many_paths().boxed()),
     ]
@@ -287,10 +287,12 @@ fn many_sessions() -> impl Strategy<Value = Vec<Act>> {
 
 /// Slides with as many events each, then one with far more or none, then few.
 fn burst_or_silence(shape: Shape) -> impl Strategy<Value = Vec<Act>> {
-    let few = (select(vec![1usize, 2]), select(vec![0usize, 19, 20, 21]));
-    let many = (select(vec![16usize, 17]), select(vec![0usize, 0, 0, 31, 32, 33]));
-    (prop_oneof![1 => few, 1 => many], 5usize..9, select(vec![1usize, 2, 1_000])).prop_map(
-        move |((usual, then), slides, pages)| {
+    let few = (select(vec![1usize, 2]), select(vec![0usize, 19, 20, 21, 22]), 5usize..9);
+    let some = (Just(4usize), select(vec![0usize, 31, 32, 33]), 5usize..9);
+    // as many as a drop needs, and as few events as make one
+    let many = (select(vec![35usize, 36, 40]), 0usize..4, 6usize..9);
+    (prop_oneof![2 => few, 2 => some, 3 => many], select(vec![1usize, 2, 1_000])).prop_map(
+        move |((usual, then, slides), pages)| {
             let mut acts = Vec::new();
             for (slide, count) in
                 std::iter::repeat_n(usual, slides).chain([then, usual.min(2), 0, 1]).enumerate()

@@ -178,6 +178,8 @@ fn draw(explanation: &Explanation, options: &Options) -> String {
         Some("click_count") => line.event_type == "click",
         Some("add_to_cart_count") => line.event_type == "add_to_cart",
         Some("purchase_count" | "revenue") => line.event_type == "purchase",
+        Some("human_view_count") => line.event_type == "page_view" && !line.labelled_bot,
+        Some(metric) if metric.starts_with("human_") => !line.labelled_bot,
         Some("click_through_rate") => matches!(line.event_type.as_str(), "page_view" | "click"),
         _ => true,
     };
@@ -308,7 +310,11 @@ fn list(title: &str, lines: &[&Line], limit: usize) -> String {
             line.event_time.to_string(),
             line.event_type.clone(),
             line.user_id.clone(),
-            line.left_out.clone().unwrap_or_default(),
+            match &line.left_out {
+                Some(why) => why.clone(),
+                None if line.labelled_bot => "of a labelled bot: not in the human_ numbers".to_owned(),
+                None => String::new(),
+            },
         ]
     });
     text.push_str(&facts(rows));

@@ -23,23 +23,15 @@ pub fn for_this_machine(slices: u32) -> Counting {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Item {
-    event: Counted,
-    /// Whether the shard has the event's user, and whether it has its visit.
-    user: bool,
-    visit: bool,
-}
-
 enum Message {
-    Count(Vec<Item>, u32),
+    Count(Vec<Counted>, u32),
     EndSlice(u32),
 }
 
 /// Shards that count in threads of their own.
 pub struct ThreadedShards {
     shards: Vec<SyncSender<Message>>,
-    batches: Vec<Vec<Item>>,
+    batches: Vec<Vec<Counted>>,
     totals: Receiver<Totals>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -50,14 +42,6 @@ impl ThreadedShards {
         let (answer, totals) = channel();
         let (shards, threads) = (0..n.max(1)).map(|_| spawn(slices, answer.clone())).unzip();
         Self { shards, batches: vec![Vec::with_capacity(BATCH); n.max(1)], totals, threads }
-    }
-
-    fn put(&mut self, shard: usize, item: Item, slice: u32) {
-        let batch = &mut self.batches[shard];
-        batch.push(item);
-        if batch.len() >= BATCH {
-            self.send(shard, slice);
-        }
     }
 
     fn send(&mut self, shard: usize, slice: u32) {
@@ -73,16 +57,7 @@ fn spawn(slices: u32, answer: Sender<Totals>) -> (SyncSender<Message>, JoinHandl
         let mut shard = Shard::new(slices);
         for message in messages {
             match message {
-                Message::Count(items, slice) => {
-                    for item in items {
-                        if item.user {
-                            shard.count(&item.event, slice);
-                        }
-                        if item.visit {
-                            shard.visit(&item.event, slice);
-                        }
-                    }
-                }
+                Message::Count(events, slice) => shard.count(&events, slice),
                 Message::EndSlice(slice) => {
                     if answer.send(shard.end_slice(slice)).is_err() {
                         return;
@@ -95,12 +70,14 @@ fn spawn(slices: u32, answer: Sender<Totals>) -> (SyncSender<Message>, JoinHandl
 }
 
 impl Shards for ThreadedShards {
-    fn count(&mut self, event: &Counted, slice: u32) {
+    fn count(&mut self, events: &[Counted], slice: u32) {
         let n = self.shards.len();
-        let (of_user, of_visit) = (event.user.shard(n), event.session.shard(n));
-        self.put(of_user, Item { event: *event, user: true, visit: of_user == of_visit }, slice);
-        if of_user != of_visit {
-            self.put(of_visit, Item { event: *event, user: false, visit: true }, slice);
+        for event in events {
+            let shard = event.shard(n);
+            self.batches[shard].push(*event);
+            if self.batches[shard].len() >= BATCH {
+                self.send(shard, slice);
+            }
         }
     }
 

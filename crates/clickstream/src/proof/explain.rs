@@ -1,6 +1,6 @@
 //! Why a number is what it is: the events that made it, and those that nearly did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Result, bail};
 use clickstream_engine::{Config, Engine, Verdict};
@@ -146,6 +146,9 @@ pub struct Line {
     pub user_id: String,
     /// The page.
     pub page_url: String,
+    /// Whether the user was a labelled bot at the time: then it counts, but not in the `human_` numbers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub labelled_bot: bool,
     /// Why it does not count here; nothing for one that does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
@@ -174,6 +177,9 @@ pub struct Explanation {
     pub counted: Vec<Line>,
     /// Records that do not.
     pub left_out: Vec<Line>,
+    /// Users and times of events of labelled bots.
+    #[serde(skip)]
+    labelled: HashSet<(String, Timestamp)>,
 }
 
 /// What is asked.
@@ -228,6 +234,7 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         );
     }
     let mut engine = Engine::new(config, bounds.0.len());
+    engine.watch_labels();
     let mut explanation = Explanation {
         site_id,
         subject,
@@ -239,6 +246,7 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         users: BTreeMap::new(),
         counted: Vec::new(),
         left_out: Vec::new(),
+        labelled: HashSet::new(),
     };
     let reading = log.read(topic::EVENTS, &part, &mut |record| {
         // once the window has ended nothing can count in it, but records that nearly did may follow for a while
@@ -263,12 +271,8 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
                 rejection.to_string(),
             ),
         }
-        let sessions: Vec<_> = engine.sessions().collect();
-        sessions.into_iter().for_each(|row| explanation.session(row, config.session_gap_ms));
-        let anomalies: Vec<_> = engine.anomalies().collect();
-        anomalies.into_iter().for_each(|row| explanation.recounted(row.into(), config.session_gap_ms));
-        for window in engine.closed().filter(|window| window.end == window_end) {
-            row::of_window(window, &mut |row| explanation.recounted(row, config.session_gap_ms));
+        if engine.has_closed() {
+            explanation.take(&mut engine, config.session_gap_ms);
         }
         Ok(())
     });
@@ -276,7 +280,11 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         Err(error) if !error.is::<Stop>() => return Err(error),
         _ => {}
     }
+    explanation.take(&mut engine, config.session_gap_ms);
     explanation.ended = engine.watermark().is_some_and(|watermark| watermark.0 >= window_end.0 - 1);
+    for line in &mut explanation.counted {
+        line.labelled_bot = explanation.labelled.contains(&(line.user_id.clone(), line.event_time));
+    }
     let order = |line: &Line| (line.event_time, line.partition, line.offset);
     explanation.counted.sort_by_key(order);
     // what went wrong first, what merely belongs elsewhere last
@@ -318,6 +326,7 @@ impl Explanation {
             event_type: event.event_type.name().to_owned(),
             user_id: event.user_id.to_string(),
             page_url: event.page_url.to_string(),
+            labelled_bot: false,
             left_out,
         };
         if line.left_out.is_none() {
@@ -350,9 +359,24 @@ impl Explanation {
                 event_type: String::new(),
                 user_id: String::new(),
                 page_url: String::new(),
+                labelled_bot: false,
                 left_out: Some(format!("no valid event: {why}")),
             });
         }
+    }
+
+    /// Takes what the recount has decided.
+    fn take(&mut self, engine: &mut Engine, gap_ms: i64) {
+        let sessions: Vec<_> = engine.sessions().collect();
+        sessions.into_iter().for_each(|row| self.session(row, gap_ms));
+        let anomalies: Vec<_> = engine.anomalies().collect();
+        anomalies.into_iter().for_each(|row| self.recounted(row.into(), gap_ms));
+        let end = self.window_end;
+        for window in engine.closed().filter(|window| window.end == end) {
+            row::of_window(window, &mut |row| self.recounted(row, gap_ms));
+        }
+        let labelled = engine.labelled().into_iter().filter(|event| event.site_id == self.site_id);
+        self.labelled.extend(labelled.map(|event| (event.user_id, event.event_time)));
     }
 
     /// Whether a row is about the subject, and of this window.

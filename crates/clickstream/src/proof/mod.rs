@@ -202,7 +202,10 @@ impl Proof {
                 }
             }
         }
-        self.take_recounted();
+        // sessions and anomalies come with the next window: taking them one by one would cost the engine its batches
+        if self.engine.has_closed() {
+            self.take_recounted();
+        }
     }
 
     /// Compares what the engine has decided since the last time.
@@ -215,12 +218,10 @@ impl Proof {
         }
         let anomalies: Vec<_> = self.engine.anomalies().collect();
         anomalies.into_iter().for_each(|anomaly| self.recounted(anomaly.into()));
-        if self.engine.has_closed() {
-            let closed: Vec<_> = self.engine.closed().collect();
-            for window in closed {
-                self.closed_to = Some(window.end);
-                row::of_window(window, &mut |row| self.recounted(row));
-            }
+        let closed: Vec<_> = self.engine.closed().collect();
+        for window in closed {
+            self.closed_to = Some(window.end);
+            row::of_window(window, &mut |row| self.recounted(row));
         }
     }
 
@@ -399,6 +400,7 @@ impl Proof {
     ///
     /// `all_written`: whether nothing is to come any more, so that the newest windows are whole too.
     pub fn settle(&mut self, all_written: bool) {
+        self.take_recounted();
         let slide = self.config.windows.slide_ms();
         let Some(newest) = self.newest_written else { return };
         let to = if all_written { newest } else { Timestamp(newest.0 - slide.max(RECOVERY_MS)) };

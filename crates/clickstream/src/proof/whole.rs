@@ -30,7 +30,7 @@ impl Whole {
     /// So much of the log must be read before a time for all rows from that time on, but for those of longer sessions.
     pub fn reach_ms(windows: Windows, gap_ms: i64) -> i64 {
         let baseline = i64::from(detection::BASELINE_SLIDES + 1) * windows.slide_ms();
-        (2 * windows.size_ms()).max(baseline).max(10 * gap_ms) + detection::UNUSUAL_MS
+        labels_ms(windows).max(baseline).max(10 * gap_ms) + detection::UNUSUAL_MS
     }
 
     /// Notes a session of the recount.
@@ -54,7 +54,7 @@ impl Whole {
         match row {
             Row::Anomaly(anomaly) => {
                 let reach = match anomaly.kind.as_str() {
-                    "bot" => 2 * self.windows.size_ms(),
+                    "bot" => labels_ms(self.windows),
                     "unusual_user" => self.windows.size_ms() + detection::UNUSUAL_MS,
                     _ => i64::from(detection::BASELINE_SLIDES + 1) * self.windows.slide_ms(),
                 };
@@ -74,7 +74,7 @@ impl Whole {
             topic::PRODUCT_METRICS | topic::TRENDING_PAGES => 0,
             topic::COMMON_PATHS => 3 * self.gap_ms,
             topic::PAGE_METRICS | topic::SITE_METRICS | topic::TOP_PAGES | topic::HUMAN_TOP_PAGES => {
-                2 * self.windows.size_ms()
+                labels_ms(self.windows)
             }
             _ => self.gap_ms,
         }
@@ -84,6 +84,11 @@ impl Whole {
     fn is_cut(&self, site: &str, start: Timestamp, end: Timestamp) -> bool {
         self.cut.get(site).is_some_and(|closed| closed.iter().any(|at| (start.0 + 1..=end.0).contains(at)))
     }
+}
+
+/// How far a label looks back: it lasts a window, and what flagged an event looks at the window before, or at ten seconds.
+fn labels_ms(windows: Windows) -> i64 {
+    windows.size_ms() + windows.size_ms().max(detection::FAST_MS)
 }
 
 /// Topics that tell how sessions began which closed within the window.

@@ -1,20 +1,30 @@
 //! Rows of the result topics from the totals of a window: one file per metric, named as its `.sql` file.
 
+pub mod bounce_rates;
+pub mod common_paths;
+pub mod entry_exit_pages;
+pub mod funnels;
+pub mod human_top_pages;
+pub mod page_engagement;
 pub mod page_metrics;
+pub mod page_transitions;
 pub mod product_metrics;
+pub mod provisional_bounce_rates;
 pub mod site_metrics;
 pub mod top_pages;
+pub mod trending_pages;
 
 use std::collections::BTreeMap;
 
 use clickstream_event::rows::{
-    BounceRate, CommonPath, Counts, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
-    PageTransition, ProductMetrics, ProvisionalBounceRate, SiteMetrics, TopPage, TrendingPage,
+    BounceRate, CommonPath, Counts, EntryExitPage, Funnel, HumanCounts, HumanTopPage, PageEngagement,
+    PageMetrics, PageTransition, ProductMetrics, ProvisionalBounceRate, SiteMetrics, TopPage, TrendingPage,
 };
 use clickstream_event::{Timestamp, Windows};
 
-use crate::names;
-use crate::shard::{KeyTotals, Kinds, SiteTotals, Totals};
+use crate::chain::WindowTotals;
+use crate::names::Directory;
+use crate::shard::{KeyTotals, Kinds};
 
 /// All rows of one window.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -49,66 +59,60 @@ pub struct Window {
     pub engagement: Vec<PageEngagement>,
 }
 
-/// Names of the numbers in totals.
-#[derive(Clone, Copy)]
-pub struct Names<'e> {
-    /// Of sites.
-    pub sites: &'e names::Names,
-    /// Of pages.
-    pub pages: &'e names::Names,
-    /// Of products.
-    pub products: &'e names::Names,
-}
-
-/// Where a row belongs.
-#[derive(Clone, Copy)]
-struct Bounds {
-    start: Timestamp,
-    end: Timestamp,
-}
-
-/// The rows of the window that ends at `end`.
-pub fn rows(totals: Totals, end: Timestamp, windows: Windows, names: Names<'_>) -> Window {
-    let bounds = Bounds { start: Timestamp(end.0 - windows.size_ms()), end };
-    let pages = page_metrics::rows(&merged(totals.pages, add_keys), bounds, names);
-    Window {
-        end,
-        top: top_pages::rows(&pages),
-        pages,
-        products: product_metrics::rows(&merged(totals.products, add_keys), bounds, names),
-        sites: site_metrics::rows(&merged(totals.sites, add_sites), bounds, names),
-        ..Window::default()
+impl Window {
+    /// Whether there is any row in it.
+    pub fn holds_anything(&self) -> bool {
+        // where there is any other row, there is one of these
+        !(self.sites.is_empty() && self.funnels.is_empty() && self.provisional_bounce_rates.is_empty())
     }
 }
 
-/// Adds up what shards say of the same key.
-fn merged<T: Copy>(mut totals: Vec<(u32, T)>, add: fn(&mut T, T)) -> Vec<(u32, T)> {
-    totals.sort_unstable_by_key(|(key, _)| *key);
-    totals.dedup_by(|later, kept| {
-        let same = later.0 == kept.0;
-        if same {
-            add(&mut kept.1, later.1);
-        }
-        same
-    });
-    totals
+/// Where a row belongs, and the names of the numbers in totals.
+#[derive(Clone, Copy)]
+struct Place<'e> {
+    start: Timestamp,
+    end: Timestamp,
+    names: &'e Directory,
 }
 
-fn add_keys(sum: &mut KeyTotals, more: KeyTotals) {
-    sum.kinds += more.kinds;
-    sum.users += more.users;
+impl Place<'_> {
+    /// A site's id.
+    fn site(&self, site: u32) -> String {
+        self.names.sites.text(site).to_owned()
+    }
+
+    /// The id of a page's site, and the page.
+    fn page(&self, page: u32) -> (String, String) {
+        (self.site(self.names.pages.site(page)), self.names.pages.text(page).to_owned())
+    }
 }
 
-fn add_sites(sum: &mut SiteTotals, more: SiteTotals) {
-    sum.sums += more.sums;
-    sum.users += more.users;
-    sum.buyers += more.buyers;
-    sum.sessions += more.sessions;
+/// The rows of the window that ends at `end`.
+pub fn rows(totals: WindowTotals, end: Timestamp, windows: Windows, names: &Directory) -> Window {
+    let place = Place { start: Timestamp(end.0 - windows.size_ms()), end, names };
+    let pages = page_metrics::rows(&totals.pages, place);
+    let journeys = totals.journeys;
+    Window {
+        end,
+        top: top_pages::rows(&pages),
+        human_top: human_top_pages::rows(&pages),
+        pages,
+        products: product_metrics::rows(&totals.products, place),
+        sites: site_metrics::rows(&totals.sites, place),
+        trending: trending_pages::rows(&totals.pages, place),
+        bounce_rates: bounce_rates::rows(&journeys.doors, place),
+        provisional_bounce_rates: provisional_bounce_rates::rows(&journeys.begun, place),
+        transitions: page_transitions::rows(&journeys.transitions, place),
+        entry_exit: entry_exit_pages::rows(&journeys.doors, &journeys.steps, place),
+        paths: common_paths::rows(journeys.paths, place),
+        funnels: funnels::rows(&journeys.steps, place),
+        engagement: page_engagement::rows(&journeys.stays, place),
+    }
 }
 
 /// The counts that pages and products share.
-fn counts(totals: KeyTotals) -> Counts {
-    let [views, clicks, carts, purchases] = totals.kinds.0.map(u64::from);
+fn counts(totals: &KeyTotals) -> Counts {
+    let [views, clicks, carts, purchases] = totals.sums.kinds.0.map(u64::from);
     Counts {
         view_count: views,
         click_count: clicks,
@@ -119,13 +123,22 @@ fn counts(totals: KeyTotals) -> Counts {
     }
 }
 
+/// The counts of people that pages and sites share.
+fn human(kinds: Kinds, users: u32) -> HumanCounts {
+    let [views, clicks, carts, purchases] = kinds.0.map(u64::from);
+    HumanCounts {
+        human_view_count: views,
+        human_click_count: clicks,
+        human_add_to_cart_count: carts,
+        human_purchase_count: purchases,
+        human_unique_users: u64::from(users),
+        human_click_through_rate: ratio(clicks, views),
+    }
+}
+
 /// A ratio, `None` where the denominator is zero.
 pub fn ratio(numerator: u64, denominator: u64) -> Option<f64> {
     (denominator > 0).then(|| numerator as f64 / denominator as f64)
-}
-
-fn sum(kinds: Kinds) -> u64 {
-    kinds.0.into_iter().map(u64::from).sum()
 }
 
 /// Groups rows by site, in the order of the sites' names.

@@ -1,20 +1,21 @@
 //! Page metrics: events by type, exact unique users and click-through rate per site, window and page.
 
-use clickstream_event::rows::{HumanCounts, PageMetrics};
+use clickstream_event::rows::PageMetrics;
 
-use super::{Bounds, Names, counts};
+use super::{Place, counts, human};
 use crate::shard::KeyTotals;
 
-pub(super) fn rows(pages: &[(u32, KeyTotals)], bounds: Bounds, names: Names<'_>) -> Vec<PageMetrics> {
-    pages
-        .iter()
-        .map(|(page, totals)| PageMetrics {
-            site_id: names.sites.text(names.pages.site(*page)).to_owned(),
-            window_start: bounds.start,
-            window_end: bounds.end,
-            page_url: names.pages.text(*page).to_owned(),
-            counts: counts(*totals),
-            human: HumanCounts::default(),
-        })
-        .collect()
+pub(super) fn rows(pages: &[(u32, KeyTotals, u32)], place: Place<'_>) -> Vec<PageMetrics> {
+    let row = |(page, totals, _): &(u32, KeyTotals, u32)| {
+        let (site_id, page_url) = place.page(*page);
+        PageMetrics {
+            site_id,
+            window_start: place.start,
+            window_end: place.end,
+            page_url,
+            counts: counts(totals),
+            human: human(totals.sums.human, totals.human_users),
+        }
+    };
+    pages.iter().map(row).collect()
 }

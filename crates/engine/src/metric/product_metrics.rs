@@ -2,18 +2,17 @@
 
 use clickstream_event::rows::ProductMetrics;
 
-use super::{Bounds, Names, counts};
+use super::{Place, counts};
 use crate::shard::KeyTotals;
 
-pub(super) fn rows(products: &[(u32, KeyTotals)], bounds: Bounds, names: Names<'_>) -> Vec<ProductMetrics> {
-    products
-        .iter()
-        .map(|(product, totals)| ProductMetrics {
-            site_id: names.sites.text(names.products.site(*product)).to_owned(),
-            window_start: bounds.start,
-            window_end: bounds.end,
-            product_id: names.products.text(*product).to_owned(),
-            counts: counts(*totals),
-        })
-        .collect()
+pub(super) fn rows(products: &[(u32, KeyTotals)], place: Place<'_>) -> Vec<ProductMetrics> {
+    let names = &place.names.products;
+    let row = |(product, totals): &(u32, KeyTotals)| ProductMetrics {
+        site_id: place.site(names.site(*product)),
+        window_start: place.start,
+        window_end: place.end,
+        product_id: names.text(*product).to_owned(),
+        counts: counts(totals),
+    };
+    products.iter().map(row).collect()
 }

@@ -1,7 +1,5 @@
 //! Top pages: per site and window the ten pages with most views; of equal ones the lesser name first.
 
-use std::cmp::Reverse;
-
 use clickstream_event::rows::{PageMetrics, TopPage};
 
 use super::by_site;
@@ -11,17 +9,8 @@ pub const LENGTH: usize = 10;
 
 pub(super) fn rows(pages: &[PageMetrics]) -> Vec<TopPage> {
     let mut top = Vec::new();
-    for (_, mut pages) in by_site(pages, |row| &row.site_id) {
-        pages.retain(|page| page.counts.view_count > 0);
-        let place = |page: &&PageMetrics| (Reverse(page.counts.view_count), page.page_url.clone());
-        if pages.len() > LENGTH {
-            pages.select_nth_unstable_by(LENGTH - 1, |a, b| {
-                b.counts.view_count.cmp(&a.counts.view_count).then_with(|| a.page_url.cmp(&b.page_url))
-            });
-            pages.truncate(LENGTH);
-        }
-        pages.sort_by_key(place);
-        top.extend(pages.into_iter().zip(1..).map(|(page, rank)| TopPage {
+    for (_, pages) in by_site(pages, |row| &row.site_id) {
+        top.extend(first(pages, |page| page.counts.view_count).zip(1..).map(|(page, rank)| TopPage {
             site_id: page.site_id.clone(),
             window_start: page.window_start,
             window_end: page.window_end,
@@ -35,4 +24,21 @@ pub(super) fn rows(pages: &[PageMetrics]) -> Vec<TopPage> {
         }));
     }
     top
+}
+
+/// The first pages by views, then by name; only pages with views.
+pub(super) fn first<'p>(
+    mut pages: Vec<&'p PageMetrics>,
+    views: fn(&PageMetrics) -> u64,
+) -> impl Iterator<Item = &'p PageMetrics> {
+    let order = |a: &&PageMetrics, b: &&PageMetrics| {
+        views(b).cmp(&views(a)).then_with(|| a.page_url.cmp(&b.page_url))
+    };
+    pages.retain(|page| views(page) > 0);
+    if pages.len() > LENGTH {
+        pages.select_nth_unstable_by(LENGTH - 1, order);
+        pages.truncate(LENGTH);
+    }
+    pages.sort_by(order);
+    pages.into_iter()
 }
