@@ -74,6 +74,11 @@ SELECT source_partition, source_offset, record_value, event_time, processing_tim
        CASE WHEN NOT is_canonical THEN NULLIF(piece[32], '') WHEN piece[30] = 'product_id' THEN piece[32] END AS product_id,
        CASE WHEN NOT is_canonical THEN piece[36]
             WHEN piece[16] = 'purchase' THEN REGEXP_EXTRACT(record_value, '"value":([^,}]*)', 1) END AS amount,
+       -- the one thing asked of a user agent; in a canonical record it comes after product and referrer, if these are there
+       event_time IS NOT NULL AND REGEXP(
+         CASE WHEN NOT is_canonical THEN JSON_VALUE(record_value, '$.user_agent')
+              WHEN piece[30] = 'user_agent' THEN piece[32] WHEN piece[34] = 'user_agent' THEN piece[36]
+              WHEN piece[38] = 'user_agent' THEN piece[40] END, '{{ bot_words }}') IS TRUE AS is_declared_bot,
        is_canonical,
        CARDINALITY(piece) AS piece_count,
        CASE WHEN event_time < CAST(arrival AS TIMESTAMP(3)) THEN TRUE
@@ -88,22 +93,24 @@ SELECT *,
                       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS high_mark
 FROM (
   SELECT source_partition, source_offset, record_value, event_time, processing_time, event_id, site_id, event_type,
-         user_id, session_id, page_url, product_id, amount, CAST(event_time AS TIMESTAMP(3)) AS event_ms
+         user_id, session_id, page_url, product_id, amount, is_declared_bot, CAST(event_time AS TIMESTAMP(3)) AS event_ms
   FROM records
   WHERE is_valid
 );
 
 -- Events that count: on time, no heartbeat, and of all copies of one event the first (ROW_NUMBER = 1 in the order of
 -- processing is Flink's deduplication; it remembers an id for the dedup horizon of {{ dedup_horizon_s }} s).
--- `slice` numbers the slides since the epoch; a window is {{ slices }} of them.
+-- `ts` is the event time once more, as milliseconds since the epoch, for arithmetic.
 CREATE TEMPORARY VIEW events AS
-SELECT site_id, event_id, event_type, user_id, session_id, page_url, product_id, revenue, event_time, slice
+SELECT source_partition, source_offset, site_id, event_id, event_type, user_id, session_id, page_url, product_id, revenue,
+       is_declared_bot, event_time, ts
 FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY site_id, event_id ORDER BY processing_time) AS copy_number
   FROM (
-    SELECT site_id, event_id, COALESCE(event_type, '') AS event_type, user_id, session_id, page_url, product_id, event_time, processing_time,
+    SELECT source_partition, source_offset, site_id, event_id, COALESCE(event_type, '') AS event_type, user_id, session_id, page_url,
+           product_id, is_declared_bot, event_time, processing_time,
            CASE WHEN event_type = 'purchase' THEN TRY_CAST(amount AS DECIMAL(18, 4)) END AS revenue,
-           COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', event_ms) AS BIGINT) / {{ slide_s }}, 0) AS slice
+           {{ epoch_ms('event_ms') }} AS ts
     FROM judged_records
     WHERE event_ms >= high_mark - {{ max_disorder_ms | interval }} AND event_type <> 'heartbeat'
   )

@@ -3,16 +3,35 @@
 {#- A window boundary as the topics write times: RFC 3339, UTC, milliseconds. -#}
 {% macro rfc3339(column) %}DATE_FORMAT({{ column }}, 'yyyy-MM-dd''T''HH:mm:ss.SSS') || 'Z'{% endmacro %}
 
-{#- A view of events with their distance: the slides since the previous event of the same key, {{ slices }} where there is none
-    within a window. -#}
-{% macro distance_view(name, key, columns, condition=none) -%}
-CREATE TEMPORARY VIEW {{ name }} AS
-SELECT {{ columns }}, event_time, slice,
-       COALESCE(CASE WHEN slice - previous_slice < {{ slices }} THEN slice - previous_slice END, {{ slices }}) AS distance
-FROM (
-  SELECT *, LAG(slice) OVER (PARTITION BY {{ key | join(', ') }} ORDER BY sorted_order) AS previous_slice
-  FROM sorted_events{% if condition %} WHERE {{ condition }}{% endif %}
-);
+{#- The same for a number of milliseconds since the epoch, and that number for a time. -#}
+{% macro rfc3339_of(ms) %}{{ rfc3339('TO_TIMESTAMP_LTZ(' ~ ms ~ ', 3)') }}{% endmacro %}
+{% macro epoch_ms(time) -%}
+COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', {{ time }}) AS BIGINT) * 1000 + EXTRACT(MILLISECOND FROM {{ time }}), 0)
+{%- endmacro %}
+
+{#- A window's boundaries as a result row has them, and the condition that a row of that time in ms is to be written. -#}
+{% macro window_bounds() %}{{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}{% endmacro %}
+{% macro is_emitted(ms) %}{% if emit_from_ms is none %}TRUE{% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
+
+{#- Where the rows of a result topic go. -#}
+{% macro sink(topic) -%}
+WITH (
+  'connector' = 'upsert-kafka',
+  'topic' = '{{ topic_prefix }}{{ topic }}',
+  {{ kafka_sink }},
+  'key.format' = 'json', 'value.format' = 'json', 'value.json.encode.decimal-as-plain-number' = 'true'
+)
+{%- endmacro %}
+
+{#- A ratio; NULL where the denominator is 0. -#}
+{% macro ratio(part, whole) %}CASE WHEN {{ whole }} > 0 THEN CAST({{ part }} AS DOUBLE) / {{ whole }} END{% endmacro %}
+
+{#- The number of the slide an event of that time is in, counted since the epoch. -#}
+{% macro slice_of(ms) %}{{ ms }} / {{ slide_ms }}{% endmacro %}
+
+{#- The distance of an event to one before it: the slides between them, {{ slices }} where there is none within a window. -#}
+{% macro distance_from(previous_ts) -%}
+COALESCE(CASE WHEN {{ slice_of('ts') }} - {{ slice_of(previous_ts) }} < {{ slices }} THEN {{ slice_of('ts') }} - {{ slice_of(previous_ts) }} END, {{ slices }})
 {%- endmacro %}
 
 {#- Events by type, as rows of one slide count them, and their sums over the slides of a window. -#}
@@ -27,6 +46,12 @@ COUNT(*) AS event_count,
 SUM(view_count) AS view_count, SUM(click_count) AS click_count,
          SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count
 {%- endmacro %}
+{#- The same over the events that count as human. -#}
+{% macro human_sums(counts) -%}
+{% for count in counts -%}
+SUM(CASE WHEN human_distance >= 0 THEN {{ count }} ELSE 0 END) AS human_{{ count }}{% if not loop.last %}, {% endif %}
+{%- endfor %}
+{%- endmacro %}
 
 {#- The number of the slide that begins at a time, modulo {{ slices }}: its place in the cycle of slides.
     (RAND() >= 0 is always true and keeps the planner from copying the expression into every counter.) -#}
@@ -35,24 +60,35 @@ CASE WHEN RAND() >= 0 THEN COALESCE(MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01
 {%- endmacro %}
 
 {#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}: such a window
-    ends MOD(c - phase, {{ slices }}) slices after the event's own. -#}
-{% macro count_first(name, distance='distance', weight='event_count') -%}
+    ends MOD(c - phase, {{ slices }}) slices after the event's own. A second distance makes it two counters in one number: its sum
+    stands above 32 bits. -#}
+{% macro count_first(name, distance='distance', weight='event_count', second=none, second_weight='event_count') -%}
 {% for c in range(slices) -%}
-SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN {{ weight }} ELSE 0 END) AS {{ name }}_{{ c }}
+SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN {{ weight }} ELSE 0 END
+{%- if second %} + CASE WHEN {{ second }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ second }} - phase >= {{ -c }}) THEN {{ second_weight }} * 4294967296 ELSE 0 END{% endif %}) AS {{ name }}_{{ c }}
 {%- if not loop.last %},
          {% endif %}
 {%- endfor %}
 {%- endmacro %}
 
-{#- The counter of the window's own last slice. -#}
+{#- The counter of the window's own last slice, and its two parts. -#}
 {% macro pick(name) -%}
 CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{ slide_s }} - 1, {{ slices }})
 {%- for c in range(slices) %} WHEN {{ c }} THEN {{ name }}_{{ c }}{% endfor %} END
 {%- endmacro %}
+{% macro first_of(two) %}MOD({{ two }}, 4294967296){% endmacro %}
+{% macro second_of(two) %}{{ two }} / 4294967296{% endmacro %}
+
+{#- A number rounded half up, as text. -#}
+{% macro rounded(number) %}CAST(CAST(FLOOR({{ number }} + 0.5E0) AS BIGINT) AS STRING){% endmacro %}
+
+{#- The session gap. -#}
+{% macro session_gap() %}INTERVAL '{{ session_gap_ms // 1000 }}.{{ '%03d' | format(session_gap_ms % 1000) }}' SECOND(6, 3){% endmacro %}
 
 {#- One slide, and a whole window, as arguments of TUMBLE and HOP. -#}
 {% macro slide() %}INTERVAL '{{ slide_s }}' SECOND(6){% endmacro %}
 {% macro size() %}INTERVAL '{{ window_s }}' SECOND(6){% endmacro %}
+{% macro slides(n) %}INTERVAL '{{ n * slide_s }}' SECOND(6){% endmacro %}
 
 {#- The time in a text that holds one. -#}
 {% macro time_of(text) %}TRY_CAST(REPLACE({{ text }}, 'T', ' ') AS TIMESTAMP(3)){% endmacro %}

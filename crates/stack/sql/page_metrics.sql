@@ -7,25 +7,32 @@
 -- user's first exactly when distance >= {{ slices }} - (w - s); so unique users are a plain sum, and closing a window costs no
 -- more than for views. w is not known while summing, but w modulo {{ slices }} has only {{ slices }} values: one counter for each,
 -- and the window picks its own at the end.
-{{ distance_view('page_events', ['site_id', 'page_url', 'user_id'], 'site_id, page_url, event_type') }}
-
+-- The human_ metrics have a distance of their own (see user_events.sql); their counters share a number with the others.
+--
 -- First one row per page, slide and distance, for these are few: only they, not every event, go into the many counters.
 CREATE TEMPORARY VIEW page_slices AS
-SELECT site_id, page_url, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
-       {{ event_counts() }}
+SELECT site_id, page_url, distance, human_distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
+       {{ event_counts() }}{{ recent_half_of_views }}
 FROM TUMBLE(TABLE page_events, DESCRIPTOR(event_time), {{ slide() }})
-GROUP BY site_id, page_url, distance, window_start, window_end, window_time;
+GROUP BY site_id, page_url, distance, human_distance, window_start, window_end, window_time;
 
 CREATE TEMPORARY VIEW page_windows AS
-SELECT site_id, window_start, window_end, page_url, view_count, click_count, add_to_cart_count, purchase_count,
-       {{ pick('unique_users') }} AS unique_users,
-       CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate
+SELECT site_id, window_start, window_end, window_time, page_url, view_count, click_count, add_to_cart_count, purchase_count,
+       {{ first_of('two_counts') }} AS unique_users,
+       {{ ratio('click_count', 'view_count') }} AS click_through_rate,
+       human_view_count, human_click_count, human_add_to_cart_count, human_purchase_count,
+       {{ second_of('two_counts') }} AS human_unique_users,
+       {{ ratio('human_click_count', 'human_view_count') }} AS human_click_through_rate
 FROM (
-  SELECT site_id, window_start, window_end, page_url,
-         {{ sums_of_counts() }},
-         {{ count_first('unique_users') }}
-  FROM HOP(TABLE page_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
-  GROUP BY site_id, page_url, window_start, window_end
+  SELECT *, {{ pick('users') }} AS two_counts
+  FROM (
+    SELECT site_id, window_start, window_end, window_time, page_url,
+           {{ sums_of_counts() }},
+           {{ human_sums(['view_count', 'click_count', 'add_to_cart_count', 'purchase_count']) }},
+           {{ count_first('users', second='human_distance') }}
+    FROM HOP(TABLE page_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
+    GROUP BY site_id, page_url, window_start, window_end, window_time
+  )
 )
 {{ emit_from }};
 
@@ -33,15 +40,13 @@ CREATE TEMPORARY TABLE page_metrics (
   site_id STRING, window_start STRING, window_end STRING, page_url STRING,
   view_count BIGINT, click_count BIGINT, add_to_cart_count BIGINT, purchase_count BIGINT,
   unique_users BIGINT, click_through_rate DOUBLE,
+  human_view_count BIGINT, human_click_count BIGINT, human_add_to_cart_count BIGINT, human_purchase_count BIGINT,
+  human_unique_users BIGINT, human_click_through_rate DOUBLE,
   PRIMARY KEY (site_id, window_end, page_url) NOT ENFORCED
-) WITH (
-  'connector' = 'upsert-kafka',
-  'topic' = '{{ topic_prefix }}page-metrics',
-  {{ kafka_sink }},
-  'key.format' = 'json', 'value.format' = 'json'
-);
+) {{ sink('page-metrics') }};
 
 INSERT INTO page_metrics
-SELECT site_id, {{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}, page_url,
-       view_count, click_count, add_to_cart_count, purchase_count, unique_users, click_through_rate
+SELECT site_id, {{ window_bounds() }}, page_url,
+       view_count, click_count, add_to_cart_count, purchase_count, unique_users, click_through_rate,
+       human_view_count, human_click_count, human_add_to_cart_count, human_purchase_count, human_unique_users, human_click_through_rate
 FROM page_windows;

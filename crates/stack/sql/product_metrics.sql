@@ -1,6 +1,4 @@
 -- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains them.
-{{ distance_view('product_events', ['site_id', 'product_id', 'user_id'], 'site_id, product_id, event_type', 'product_id IS NOT NULL') }}
-
 CREATE TEMPORARY VIEW product_slices AS
 SELECT site_id, product_id, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
        {{ event_counts() }}
@@ -10,7 +8,7 @@ GROUP BY site_id, product_id, distance, window_start, window_end, window_time;
 CREATE TEMPORARY VIEW product_windows AS
 SELECT site_id, window_start, window_end, product_id, view_count, click_count, add_to_cart_count, purchase_count,
        {{ pick('unique_users') }} AS unique_users,
-       CASE WHEN view_count > 0 THEN CAST(click_count AS DOUBLE) / view_count END AS click_through_rate
+       {{ ratio('click_count', 'view_count') }} AS click_through_rate
 FROM (
   SELECT site_id, window_start, window_end, product_id,
          {{ sums_of_counts() }},
@@ -25,14 +23,9 @@ CREATE TEMPORARY TABLE product_metrics (
   view_count BIGINT, click_count BIGINT, add_to_cart_count BIGINT, purchase_count BIGINT,
   unique_users BIGINT, click_through_rate DOUBLE,
   PRIMARY KEY (site_id, window_end, product_id) NOT ENFORCED
-) WITH (
-  'connector' = 'upsert-kafka',
-  'topic' = '{{ topic_prefix }}product-metrics',
-  {{ kafka_sink }},
-  'key.format' = 'json', 'value.format' = 'json'
-);
+) {{ sink('product-metrics') }};
 
 INSERT INTO product_metrics
-SELECT site_id, {{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}, product_id,
+SELECT site_id, {{ window_bounds() }}, product_id,
        view_count, click_count, add_to_cart_count, purchase_count, unique_users, click_through_rate
 FROM product_windows;

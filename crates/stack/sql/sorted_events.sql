@@ -1,12 +1,16 @@
--- Events in the order of their event time, for the distances of the files that follow; page_metrics.sql explains those.
+-- Events in order, by event time, then partition, then offset: what "previous", "next", "first" and "last" mean everywhere below.
 --
--- An OVER in event time holds rows back until the watermark has passed them and lets them go in order: it is Flink's
--- sort of a stream, here once per site. In sorted rows the highest slice so far is the row's own, so the aggregate
--- changes nothing. Every row of a site leaves the same task in order and every key below belongs to one site, so an
--- OVER in processing time, which needs neither timer nor buffer for its keys, then meets the rows of its key in event
--- time order, whatever the parallelism. (Named once more below: what is not named there would be sorted with the rest.)
+-- The sort of a stream holds rows back until the watermark has passed them and lets them go in order. It is done once, in one
+-- task. Every row leaves that task in order, so an OVER in processing time, which needs neither timer nor buffer for its keys,
+-- meets the rows of its key in order, whatever the parallelism. A LAG in event time would not: SQL gives LAG no frame, and
+-- Flink then adds all rows of one millisecond before it answers any.
+CREATE TEMPORARY VIEW ordered_events AS
+SELECT source_partition, source_offset, site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot,
+       event_time, ts
+FROM events
+ORDER BY event_time, source_partition, source_offset;
+
 CREATE TEMPORARY VIEW sorted_events AS
-SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, event_time,
-       COALESCE(MAX(slice) OVER (PARTITION BY site_id ORDER BY event_time ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), 0) AS slice,
+SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts,
        PROCTIME() AS sorted_order
-FROM (SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, event_time, slice FROM events);
+FROM ordered_events;

@@ -59,7 +59,7 @@ pub fn task_manager(task_heap: u64, slots: u64) -> TaskManagerMemory {
         framework_heap: 64,
         framework_off_heap: 64,
         // every window operator of a slot takes its share and refuses to start with less than about 2 MiB of it
-        managed: 64 * slots.max(1),
+        managed: 144 * slots.max(1),
         network: 48,
         metaspace: 192,
         overhead: 160,
@@ -103,6 +103,6 @@ mod tests {
         assert_eq!(task_heap(10, 300, 24_000), *TASK_HEAP.start());
         assert!(task_heap(5000, 300, 4_000) <= 4_000 / 3);
         let memory = task_manager(700, 1);
-        assert_eq!(memory.total(), 700 + 64 + 64 + 64 + 48 + 192 + 160);
+        assert_eq!(memory.total(), 700 + 64 + 64 + 144 + 48 + 192 + 160);
     }
 }

@@ -10,4 +10,5 @@ mod harness;
 mod kafka;
 mod kills;
 mod pipeline;
+mod plan;
 mod recount;

@@ -17,6 +17,7 @@ const SHORT: [&str; 8] =
 fn rows_equal_a_recount() {
     let mut world = World::new(&SHORT);
     world.up(&["--no-generate"]);
+    crate::plan::check_shared(&world, false);
     let traffic = [&["--rate", "400", "--duration", "14s", "--site", "shop,blog"], &SPOILT[..]].concat();
     world.generate(&traffic);
     let expected = check(&world, 8_000, 2_000);
@@ -83,6 +84,7 @@ fn foreign_producer(world: &World) {
 fn textbook_form_and_changed_window() {
     let mut world = World::new(&["--taskmanager-heap", "400", "--session-gap", SESSION_GAP]);
     world.up(&["--no-generate", "--window", "8s", "--slide", "2s", "--unique-users", "textbook"]);
+    crate::plan::check_shared(&world, true);
     world.generate(&["--rate", "400", "--duration", "12s", "--site", "shop,blog"]);
     check(&world, 8_000, 2_000);
     world.down();

@@ -10,7 +10,7 @@ FROM (
          COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
          COUNT(*) FILTER (WHERE event_type = 'purchase') AS purchase_count,
          COUNT(DISTINCT user_id) AS unique_users
-  FROM HOP(TABLE events, DESCRIPTOR(event_time), {{ slide() }}, {{ size() }})
+  FROM HOP(TABLE sorted_events, DESCRIPTOR(event_time), {{ slide() }}, {{ size() }})
   WHERE product_id IS NOT NULL
   GROUP BY site_id, product_id, window_start, window_end
 )

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clickstream_event::detection;
+
 use crate::error::{Result, StackError};
 use crate::flink::checkpoint::{self, Checkpoint};
 use crate::flink::gateway::Session;
@@ -115,8 +117,8 @@ impl JobControl {
                 }
             }
         }
-        let (kafka, windows) = (self.parameters.kafka.clone(), self.parameters.windows);
-        let start = tokio::task::spawn_blocking(move || resume::replay_start(&kafka, windows))
+        let parameters = self.parameters.clone();
+        let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters))
             .await
             .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
         self.compile(start, &definition).await?;
@@ -125,7 +127,9 @@ impl JobControl {
             id,
             match start {
                 Start::Earliest => "from the beginning of the log".into(),
-                Start::At(ms) => format!("by replaying the log from {}", clickstream_event::Timestamp(ms)),
+                Start::At(replay) => {
+                    format!("by replaying the log from {}", clickstream_event::Timestamp(replay.read_from))
+                }
             },
         )
     }
@@ -242,9 +246,14 @@ impl JobControl {
         Ok(format!("-- The job as it was submitted, with all names filled in.\n{options}\n{text}"))
     }
 
+    /// Seconds for which state is kept that is asked for a window or for `ms`, whichever is longer.
+    fn remembered_for(&self, ms: i64) -> i64 {
+        self.parameters.windows.size_ms().max(ms) / 1000 + 1 + SLACK.as_secs() as i64
+    }
+
     fn options(&self, checkpoint: Option<&Checkpoint>) -> BTreeMap<String, String> {
-        let window_s = self.parameters.windows.size_ms() / 1000;
-        let ttl_s = window_s + SLACK.as_secs() as i64;
+        // labels and rules look back a window, the fast ones some seconds
+        let ttl_s = self.remembered_for(detection::FAST_MS.max(detection::REPEATED_MS));
         let mut options: BTreeMap<String, String> = [
             ("pipeline.name", NAME.to_owned()),
             ("parallelism.default", self.execution.parallelism.to_string()),
@@ -303,8 +312,9 @@ impl JobControl {
             address: raw.display().to_string(),
             why: "the gateway must run on this machine, or share this directory with it".into(),
         })?;
-        let ttl = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
-        let json = plan::adapt(&json, ttl, self.execution.parallelism)?;
+        let dedup_ttl_s = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
+        let session_ttl_s = self.remembered_for(self.parameters.session_gap_ms);
+        let json = plan::adapt(&json, dedup_ttl_s, session_ttl_s, self.execution.parallelism)?;
         let write = |name: &str, text: &str| {
             fs::write(dir.join(name), text)
                 .map_err(StackError::io(format!("cannot write {}", dir.join(name).display())))

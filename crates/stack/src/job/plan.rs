@@ -1,7 +1,8 @@
 //! What SQL cannot say: two changes to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
 //!
-//! **Memory of the deduplication.** `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
-//! dedup horizon only, and they are a large part of the state, so it gets a time to live of its own.
+//! **Memory.** `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
+//! dedup horizon only, and they are a large part of the state, so it gets a time to live of its own. What is remembered of a
+//! session must outlive the session gap, which may be much longer than a window; so that has one, too.
 //!
 //! **No detours.** Between two keyed operators Flink sends every row through a network buffer, to the task of its key. With
 //! parallelism 1 there is one such task, and the row is written, read and copied for nothing, seven times on its way. Where
@@ -15,13 +16,13 @@ use serde_json::Value;
 
 use crate::error::{Result, StackError};
 
-/// Gives deduplication in the plan `json` its time to live. A plan without one means that Flink's format is not the one we
+/// Gives deduplication and sessions in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
 /// know: then better no job than one that forgets ids too early.
 ///
 /// A LAG in event time is refused. SQL gives LAG no frame, and Flink's default is RANGE: rows of one millisecond are all
 /// added before any is answered, so two events of one user see each other as the previous one and the user is missed in
 /// every window that holds them. `sorted_events.sql` and a LAG in processing time do it right.
-pub fn adapt(json: &str, dedup_ttl_s: i64, parallelism: u32) -> Result<String> {
+pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32) -> Result<String> {
     let fail = |why: &str| StackError::Template { file: "the compiled plan".into(), why: why.into() };
     let mut plan: Value = serde_json::from_str(json).map_err(|e| fail(&e.to_string()))?;
     let mut changed = 0;
@@ -32,6 +33,9 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, parallelism: u32) -> Result<String> {
             let text = node.get("description").and_then(Value::as_str).unwrap_or_default();
             if text.contains("LAG(") && !text.contains("orderBy=[sorted_order") {
                 return Err(fail(&format!("a LAG is not over rows sorted before: {text}")));
+            }
+            if text.contains("partitionBy=[site_id, session_id]") {
+                node["configuration"]["table.exec.state.ttl"] = format!("{session_ttl_s} s").into();
             }
         } else if kind.contains("deduplicate")
             && let Some(ttl) = node.pointer_mut("/state/0/ttl")
@@ -104,9 +108,9 @@ mod tests {
             {"type":"stream-exec-deduplicate_1","state":[{"index":0,"ttl":"360 s","name":"deduplicateState"}]}]}"#
                 .replace("ORDER", order)
         };
-        assert!(adapt(&plan("sorted_order"), 180, 1).unwrap().contains("\"180 s\""));
-        assert!(adapt(&plan("event_time"), 180, 1).is_err());
-        assert!(adapt(r#"{"nodes":[]}"#, 180, 1).is_err());
+        assert!(adapt(&plan("sorted_order"), 180, 400, 1).unwrap().contains("\"180 s\""));
+        assert!(adapt(&plan("event_time"), 180, 400, 1).is_err());
+        assert!(adapt(r#"{"nodes":[]}"#, 180, 400, 1).is_err());
     }
 
     #[test]
@@ -122,7 +126,7 @@ mod tests {
             "edges":[{"source":1,"target":2},{"source":2,"target":3},{"source":3,"target":4},{"source":4,"target":5},
             {"source":5,"target":6},{"source":6,"target":7}]}"#;
         let edges = |parallelism| -> Vec<(i64, i64)> {
-            let plan: Value = serde_json::from_str(&adapt(plan, 180, parallelism).unwrap()).unwrap();
+            let plan: Value = serde_json::from_str(&adapt(plan, 180, 400, parallelism).unwrap()).unwrap();
             assert_eq!(plan["nodes"].as_array().unwrap().len(), plan["edges"].as_array().unwrap().len() + 1);
             let end = |edge: &Value, name: &str| edge[name].as_i64().unwrap();
             plan["edges"].as_array().unwrap().iter().map(|e| (end(e, "source"), end(e, "target"))).collect()

@@ -3,9 +3,11 @@
 //! The files are templates in Jinja's syntax, rendered by `minijinja`; a name that is not given is an error, so a typo
 //! never reaches Flink.
 
+use std::collections::BTreeSet;
+
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use clickstream_event::{Windows, topic, validate};
+use clickstream_event::{Windows, detection, topic, validate};
 
 use crate::error::{Result, StackError};
 
@@ -42,34 +44,65 @@ pub enum UniqueUsers {
 pub enum Start {
     /// At the beginning of the log.
     Earliest,
-    /// At the first record that arrived at or after this time (milliseconds since the epoch); only windows that start
-    /// at or after it are written, for they alone are whole.
-    At(i64),
+    /// In the middle of the log.
+    At(Replay),
+}
+
+/// A start in the middle of the log; times are milliseconds since the epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// Reading begins at the first record that arrived at or after this time.
+    pub read_from: i64,
+    /// Only windows that start at or after this time are written, and of other rows those of this time or later.
+    pub emit_from: i64,
+    /// Only sessions that began at or after this time are known from their beginning.
+    pub sessions_from: i64,
 }
 
 const MACROS: &str = include_str!("../../sql/macros.sql");
 
+/// A file by its name.
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../sql/", $name)), None)
+    };
+    ($name:literal, textbook) => {
+        (
+            $name,
+            include_str!(concat!("../../sql/", $name)),
+            Some(include_str!(concat!("../../sql/textbook/", $name))),
+        )
+    };
+}
+
 /// The SQL files in the order they are sent; of a metric with a textbook form, that form comes second.
-const FILES: [(&str, &str, Option<&str>); 7] = [
-    ("events.sql", include_str!("../../sql/events.sql"), None),
-    ("sorted_events.sql", include_str!("../../sql/sorted_events.sql"), None),
-    (
-        "page_metrics.sql",
-        include_str!("../../sql/page_metrics.sql"),
-        Some(include_str!("../../sql/textbook/page_metrics.sql")),
-    ),
-    (
-        "product_metrics.sql",
-        include_str!("../../sql/product_metrics.sql"),
-        Some(include_str!("../../sql/textbook/product_metrics.sql")),
-    ),
-    (
-        "site_metrics.sql",
-        include_str!("../../sql/site_metrics.sql"),
-        Some(include_str!("../../sql/textbook/site_metrics.sql")),
-    ),
-    ("top_pages.sql", include_str!("../../sql/top_pages.sql"), None),
-    ("dead_letters.sql", include_str!("../../sql/dead_letters.sql"), None),
+const FILES: [(&str, &str, Option<&str>); 26] = [
+    file!("events.sql"),
+    file!("sorted_events.sql"),
+    file!("user_events.sql"),
+    file!("page_events.sql"),
+    file!("product_events.sql"),
+    file!("session_events.sql"),
+    file!("page_trails.sql"),
+    file!("page_metrics.sql", textbook),
+    file!("product_metrics.sql", textbook),
+    file!("site_metrics.sql", textbook),
+    file!("top_pages.sql"),
+    file!("human_top_pages.sql"),
+    file!("trending_pages.sql"),
+    file!("sessions.sql"),
+    file!("bounce_rates.sql"),
+    file!("entry_exit_pages.sql"),
+    file!("funnels.sql"),
+    file!("provisional_bounce_rates.sql"),
+    file!("page_transitions.sql"),
+    file!("common_paths.sql"),
+    file!("page_engagement.sql"),
+    file!("traffic_anomalies.sql"),
+    file!("bots.sql"),
+    file!("unusual_users.sql"),
+    file!("anomalies.sql"),
+    file!("dead_letters.sql"),
 ];
 
 /// The statements of the job: tables and views, then the queries that fill the result topics.
@@ -125,17 +158,31 @@ pub fn render(parameters: &JobParameters, start: Start) -> Result<Statements> {
 fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
     let windows = parameters.windows;
     let kafka = &parameters.kafka;
-    let (startup_mode, startup_timestamp_ms, emit_from) = match start {
-        Start::Earliest => ("earliest-offset", None, String::new()),
-        Start::At(ms) => {
-            let time = clickstream_event::Timestamp(ms).to_string().replace('T', " ").replace('Z', "");
-            ("timestamp", Some(ms), format!("WHERE window_start >= TIMESTAMP '{time}'"))
-        }
+    let replay = match start {
+        Start::Earliest => None,
+        Start::At(replay) => Some(replay),
     };
+    let emit_from = replay.map_or_else(String::new, |replay| {
+        let time =
+            clickstream_event::Timestamp(replay.emit_from).to_string().replace('T', " ").replace('Z', "");
+        format!("WHERE window_start >= TIMESTAMP '{time}'")
+    });
+    let (recent_parts, recent_half_of_views) = recent_parts(windows);
     context! {
+        ..rules(),
+        ..context! {
+        startup_mode => if replay.is_some() { "timestamp" } else { "earliest-offset" },
+        startup_timestamp_ms => replay.map(|replay| replay.read_from),
+        emit_from,
+        emit_from_ms => replay.map(|replay| replay.emit_from),
+        sessions_from_ms => replay.map(|replay| replay.sessions_from),
+        recent_parts, recent_half_of_views,
         slices => windows.slices(),
         slide_s => windows.slide_ms() / 1000,
+        slide_ms => windows.slide_ms(),
         window_s => windows.size_ms() / 1000,
+        window_ms => windows.size_ms(),
+        stay_bounds => detection::stay_bounds(parameters.session_gap_ms),
         max_disorder_ms => parameters.max_disorder_ms,
         max_future_ms => parameters.max_future_ms,
         dedup_horizon_s => parameters.dedup_horizon_s,
@@ -145,7 +192,6 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         topic_prefix => "clickstream.",
         // a row leaves at once; idempotence keeps the rows of one window in order
         kafka_sink => format!("'properties.bootstrap.servers' = '{kafka}', 'properties.linger.ms' = '0', 'properties.delivery.timeout.ms' = '120000'"),
-        startup_mode, startup_timestamp_ms, emit_from,
         // in few characters there cannot be too many bytes
         is_canonical => format!("CHAR_LENGTH(record_value) <= {} AND REGEXP(record_value, '{}')", validate::MAX_BYTES / 4, canonical_pattern()),
         foreign_pattern => foreign_pattern(),
@@ -158,7 +204,73 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         foreign_piece_count => 36,
         too_long => too_long(),
         is_utf8 => IS_UTF8,
+        }
     }
+}
+
+/// The limits of the rules that find what is out of the ordinary.
+fn rules() -> minijinja::Value {
+    context! {
+        bot_words => bot_pattern(),
+        fast_events => detection::FAST_EVENTS,
+        fast_ms => detection::FAST_MS,
+        metronome_events => detection::METRONOME_EVENTS,
+        repeated_events => detection::REPEATED_EVENTS,
+        repeated_ms => detection::REPEATED_MS,
+        crawl_events => detection::CRAWL_EVENTS,
+        spike_z => double(detection::SPIKE_Z),
+        drop_z => double(detection::DROP_Z),
+        spike_ratio => double(detection::SPIKE_RATIO),
+        drop_ratio => double(detection::DROP_RATIO),
+        excess_variance => double(detection::EXCESS_VARIANCE),
+        spike_events => detection::SPIKE_EVENTS,
+        baseline_slides => detection::BASELINE_SLIDES,
+        baseline_min_slides => detection::BASELINE_MIN_SLIDES,
+        unusual_ms => detection::UNUSUAL_MS,
+        unusual_pages => detection::UNUSUAL_PAGES,
+        unusual_sessions => detection::UNUSUAL_SESSIONS,
+        trending_length => detection::TRENDING_LENGTH,
+        trending_views => detection::TRENDING_VIEWS,
+        trending_score => double(detection::TRENDING_SCORE),
+        paths_kept => detection::PATHS_KEPT,
+    }
+}
+
+/// Finds a word that names a bot. Nearly every user agent has none, so nearly every place is dismissed by a look at its first
+/// three characters; trying word by word everywhere takes six times as long.
+fn bot_pattern() -> String {
+    let words = detection::BOT_WORDS;
+    let nth = |n: usize| -> String {
+        let characters: BTreeSet<char> = words.iter().filter_map(|word| word.chars().nth(n)).collect();
+        characters.into_iter().collect()
+    };
+    format!("(?i)(?=[{}][{}][{}])(?:{})", nth(0), nth(1), nth(2), words.join("|"))
+}
+
+/// A literal of type DOUBLE; without an exponent it would be a DECIMAL.
+fn double(number: f64) -> String {
+    format!("{number:?}E0")
+}
+
+/// What the later half of a window consists of: so many slides at its end, and what is taken of them. Half of an odd number
+/// of slides ends in the middle of one, of which only the views of its later half are taken; these are one more column of the
+/// slices, the second value.
+fn recent_parts(windows: Windows) -> (Vec<minijinja::Value>, String) {
+    let part = |slides: i64, views: &str| context! { slides, views };
+    let half = windows.slices() / 2;
+    if windows.slices() % 2 == 0 {
+        return (vec![part(half, "view_count")], String::new());
+    }
+    let mut parts = vec![part(half + 1, "later_view_count")];
+    if half > 0 {
+        parts.push(part(half, "view_count - later_view_count"));
+    }
+    let column = format!(
+        ",\n       COUNT(*) FILTER (WHERE event_type = 'page_view' AND MOD(ts, {}) >= {}) AS later_view_count",
+        windows.slide_ms(),
+        windows.slide_ms() / 2
+    );
+    (parts, column)
 }
 
 /// `INTERVAL '00:10.001' MINUTE TO SECOND` for a number of milliseconds: Flink takes no plain seconds above 99.
@@ -294,7 +406,7 @@ mod tests {
     fn every_file_renders_to_definitions_and_one_insert_each() {
         for form in [UniqueUsers::Distance, UniqueUsers::Textbook] {
             let statements = render(&parameters(form), Start::Earliest).unwrap();
-            assert_eq!(statements.inserts.len(), 5);
+            assert_eq!(statements.inserts.len(), topic::RESULTS.len() + 1);
             assert!(statements.definitions.iter().all(|d| !d.contains("{{") && !d.contains("--")));
             let distinct = statements
                 .definitions
@@ -309,9 +421,26 @@ mod tests {
 
     #[test]
     fn a_replay_reads_from_its_start_and_writes_whole_windows() {
-        let text = render(&parameters(UniqueUsers::Distance), Start::At(1_795_583_040_000)).unwrap().text;
+        let replay = Replay {
+            read_from: 1_795_583_040_000,
+            emit_from: 1_795_583_640_000,
+            sessions_from: 1_795_583_070_000,
+        };
+        let text = render(&parameters(UniqueUsers::Distance), Start::At(replay)).unwrap().text;
         assert!(text.contains("'scan.startup.timestamp-millis' = '1795583040000'"), "{text}");
-        assert_eq!(text.matches("WHERE window_start >= TIMESTAMP '2026-11-25 05:04:00.000'").count(), 3);
+        assert_eq!(text.matches("WHERE window_start >= TIMESTAMP '2026-11-25 05:14:00.000'").count(), 10);
+        assert_eq!(text.matches(">= 1795583640000").count(), 4);
+        assert_eq!(text.matches("session_start >= 1795583070000").count(), 1);
+    }
+
+    #[test]
+    fn words_are_what_the_pattern_takes_them_for() {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c == '/' || c == '-';
+        for word in detection::BOT_WORDS {
+            assert!(word.len() >= 3 && word.chars().all(is_plain), "{word}");
+            assert!(word.chars().take(3).all(|c| c.is_ascii_lowercase()), "{word}");
+        }
+        assert!(bot_pattern().starts_with("(?i)(?=[bcf"), "{}", bot_pattern());
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! The plan that Flink made of the SQL: what all queries share is there once.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::harness::World;
+
+/// Operators of the plan that runs, by kind.
+pub fn check_shared(world: &World, is_textbook: bool) {
+    let file = world.data_dir().join("flink/job/plan.json");
+    let plan: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let nodes = plan["nodes"].as_array().unwrap();
+    let text = |node: &Value, name: &str| node[name].as_str().unwrap_or_default().to_owned();
+    let of_kind = |kind: &str| -> Vec<String> {
+        nodes.iter().filter(|n| text(n, "type").contains(kind)).map(|n| text(n, "description")).collect()
+    };
+    for kind in ["table-source-scan", "deduplicate", "temporal-sort"] {
+        assert_eq!(of_kind(kind).len(), 1, "{kind}");
+    }
+    // the same window over the same input twice would be the same work twice
+    let mut window_aggregates: BTreeMap<String, usize> = BTreeMap::new();
+    for text in of_kind("global-window-aggregate") {
+        *window_aggregates.entry(text).or_default() += 1;
+    }
+    assert!(window_aggregates.values().all(|times| *times == 1), "{window_aggregates:#?}");
+    assert_eq!(of_kind("_window-aggregate").len() + of_kind("exec-window-aggregate").len(), 1, "sessions");
+    let mut histories: BTreeMap<String, usize> = BTreeMap::new();
+    for text in of_kind("over-aggregate") {
+        let key = text.split("partitionBy=[").nth(1).unwrap().split(']').next().unwrap();
+        let order = text.split("orderBy=[").nth(1).unwrap().split(' ').next().unwrap();
+        *histories.entry(format!("{key} by {order}")).or_default() += 1;
+    }
+    let expected = [
+        ("source_partition by processing_time", 1),
+        // four steps of what is known of a user, and the flags among a user's events
+        ("site_id, user_id by sorted_order", 5),
+        ("site_id, user_id, page_url by sorted_order", 1),
+        ("site_id, user_id, product_id by sorted_order", 1),
+        // two steps of what is known of a session, and its page views
+        ("site_id, session_id by sorted_order", 3),
+        // totals over the rows of one window: sessions, and the first slide of a baseline
+        ("site_id by window_time", 2),
+        ("site_id, from_page by window_time", 1),
+    ];
+    let expected: BTreeMap<String, usize> =
+        expected.into_iter().map(|(key, times)| (key.to_owned(), times)).collect();
+    assert_eq!(histories, expected, "textbook: {is_textbook}");
+}

@@ -1,0 +1,31 @@
+-- Page transitions: from which page to which, and the share of all departures from the page.
+--
+-- A session that ended on a page departed from it to nowhere. The OVER adds up the rows of one page and window: they have one time.
+CREATE TEMPORARY VIEW departures AS
+SELECT site_id, page_1 AS from_page, page_url AS to_page, event_time AS departure_time
+FROM page_trails
+WHERE is_step
+UNION ALL
+SELECT site_id, exit_page, '', closed_at
+FROM closed_sessions;
+
+CREATE TEMPORARY VIEW transition_windows AS
+SELECT site_id, from_page, to_page, window_start, window_end, window_time, COUNT(*) AS transition_count
+FROM HOP(TABLE departures, DESCRIPTOR(departure_time), {{ slide() }}, {{ size() }})
+GROUP BY site_id, from_page, to_page, window_start, window_end, window_time;
+
+CREATE TEMPORARY TABLE page_transitions (
+  site_id STRING, window_start STRING, window_end STRING, from_page STRING, to_page STRING,
+  transition_count BIGINT, transition_rate DOUBLE,
+  PRIMARY KEY (site_id, window_end, from_page, to_page) NOT ENFORCED
+) {{ sink('page-transitions') }};
+
+INSERT INTO page_transitions
+SELECT site_id, {{ window_bounds() }}, from_page, to_page, transition_count, CAST(transition_count AS DOUBLE) / departures
+FROM (
+  SELECT *, SUM(transition_count) OVER (PARTITION BY site_id, from_page ORDER BY window_time
+                                        RANGE BETWEEN INTERVAL '0' SECOND PRECEDING AND CURRENT ROW) AS departures
+  FROM transition_windows
+  {{ emit_from }}
+)
+WHERE to_page <> '';
