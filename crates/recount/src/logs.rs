@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub use crate::any_record::any_record;
 pub use crate::hostile::{hostile, hostile_forms};
-use crate::scenes::{AGENTS, Scene, scene};
+use crate::scenes::{self, Scene, scene};
 use crate::{Record, Shape};
 
 /// A log and how to window it.
@@ -48,7 +48,7 @@ struct Any {
 
 fn any_event() -> impl Strategy<Value = Any> {
     let behind = prop_oneof![6 => 0i64..60, 2 => 60i64..140, 1 => 140i64..2_500];
-    let agent = proptest::option::weighted(0.05, 0..AGENTS.len());
+    let agent = proptest::option::weighted(0.05, 0..scenes::agents());
     let place = (0usize..4, 0usize..2, 0usize..5);
     (behind, place, 0u8..4, 0u8..3, 0u8..3, 0i64..100_000, agent).prop_map(
         |(behind, (kind, site, page), user, session, product, cents, agent)| Any {
@@ -236,7 +236,7 @@ impl Writer {
     ) {
         let mut text = event.to_string();
         if let Some(agent) = agent {
-            text = format!("{},\"user_agent\":{}}}", &text[..text.len() - 1], AGENTS[agent]);
+            text = format!("{},\"user_agent\":{}}}", &text[..text.len() - 1], scenes::agent(agent));
         }
         let value = if is_canonical { canonical(text.as_bytes()) } else { text.into_bytes() };
         self.put(partition, value.clone(), None);

@@ -1,6 +1,7 @@
 //! Stretches of a log in which something is just about to be noticed: sessions at their gap, bots at their thresholds, paths,
 //! purchases, bursts and silence.
 
+use clickstream_event::detection::BOT_WORDS;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -18,7 +19,7 @@ pub(crate) struct Act {
     pub session: String,
     pub page: String,
     pub product: Option<String>,
-    /// Index into [`AGENTS`].
+    /// Which [`agent`].
     pub agent: Option<usize>,
 }
 
@@ -34,8 +35,23 @@ pub(crate) struct Scene {
     pub is_spread: bool,
 }
 
-/// User agents as they stand in JSON: with and without the words, in any case and form.
-pub(crate) const AGENTS: &[&str] = &[
+/// Number of user agents.
+pub(crate) fn agents() -> usize {
+    AGENTS.len() + 2 * BOT_WORDS.len()
+}
+
+/// A user agent as it stands in JSON: with or without a word that names a bot, in any case and form.
+pub(crate) fn agent(n: usize) -> String {
+    let Some(n) = n.checked_sub(AGENTS.len()) else { return AGENTS[n].to_owned() };
+    let word = BOT_WORDS[n / 2];
+    if n.is_multiple_of(2) {
+        return format!("\"{}\"", &word[..word.len() - 1]);
+    }
+    let upper = |(n, c): (usize, char)| if n.is_multiple_of(2) { c } else { c.to_ascii_uppercase() };
+    format!("\"a{}1\"", word.chars().enumerate().map(upper).collect::<String>())
+}
+
+const AGENTS: &[&str] = &[
     r#""Googlebot/2.1""#,
     r#""Mozilla/5.0 (X11; Linux x86_64)""#,
     r#""a BoT""#,
@@ -232,8 +248,8 @@ fn crawl(shape: Shape) -> impl Strategy<Value = Vec<Act>> {
 
 /// A user agent, and what the user does while the label holds and after.
 fn declared(shape: Shape) -> impl Strategy<Value = Vec<Act>> {
-    let again = prop_oneof![2 => Just(None), 1 => (0..AGENTS.len()).prop_map(Some)];
-    (0..AGENTS.len(), again, about(shape.window_ms), 0i64..400, 0usize..6).prop_map(
+    let again = prop_oneof![2 => Just(None), 1 => (0..agents()).prop_map(Some)];
+    (0..agents(), again, about(shape.window_ms), 0i64..400, 0usize..6).prop_map(
         |(agent, again, until, pause, user)| {
             let mut acts: Vec<Act> = [0, 0, pause, pause + 1, until, until + 1, pause + until + 1]
                 .into_iter()
