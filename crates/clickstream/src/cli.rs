@@ -57,6 +57,7 @@ const LOG_KEYS: &[&str] = &[
     "max_disorder",
     "max_future",
     "dedup_horizon",
+    "session_gap",
     "kafka",
     "kafka_port",
     "engine",
@@ -109,8 +110,11 @@ pub fn command() -> Command {
                 "Examples:\n  clickstream explain --page / --window-end 14:05:10\n  clickstream explain --product P1011 --window-end 14:05:10 --metric unique_users\n  clickstream explain --window-end 2026-11-25T14:05:10Z --json",
                 LOG_KEYS,
             )
-            .arg(Arg::new("page").long("page").value_name("URL").conflicts_with("product").help("The page, as page_url says it"))
-            .arg(Arg::new("product").long("product").value_name("ID").help("The product; without --page and --product it is the whole site"))
+            .arg(Arg::new("page").long("page").value_name("URL").help("The page, as page_url says it"))
+            .arg(Arg::new("product").long("product").value_name("ID").help("The product; without any of these it is the whole site"))
+            .arg(Arg::new("user").long("user").value_name("ID").help("The user: sessions, anomalies, when it was labelled a bot"))
+            .arg(Arg::new("session").long("session").value_name("ID").help("The session"))
+            .group(clap::ArgGroup::new("subject").args(["page", "product", "user", "session"]))
             .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site [default: the first of the sample traffic]"))
             .arg(Arg::new("window_end").long("window-end").value_name("TIME").required(true).help("End of the window in UTC: 14:05:10, or 2026-11-25T14:05:10Z"))
             .arg(Arg::new("metric").long("metric").value_name("NAME").help("Only this metric, as unique_users"))
@@ -121,7 +125,7 @@ pub fn command() -> Command {
                 "bench",
                 "Measure latency, throughput, CPU and memory, and write a report in Markdown",
                 "Examples:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n  clickstream bench engine\n  clickstream bench embedded --rates 1000,5000,1000000 --warmup 5s --measure 30s\n  clickstream bench detection --seeds 20\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
-                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users"],
+                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users", "session_gap"],
             )
             .arg(Arg::new("what").value_name("WHAT").value_parser(["stack", "engine", "embedded", "detection"]).default_value("stack").help("Kafka and Flink with the job; the embedded engine alone; `up --embedded` as a whole; or how well anomalies are found"))
             .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))

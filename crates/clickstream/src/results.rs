@@ -3,15 +3,20 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use clickstream_event::rows::{DeadLetter, SiteMetrics, TopPage};
+use clickstream_event::result_row::is_windowed;
+use clickstream_event::rows::{
+    Anomaly, BounceRate, CommonPath, DeadLetter, Funnel, PageTransition, ProvisionalBounceRate, SiteMetrics,
+    TopPage, TrendingPage,
+};
 use clickstream_event::{Timestamp, topic};
 use hdrhistogram::Histogram;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::proof::row::Row as ResultRow;
 
 /// A row of a result topic, as read.
 #[derive(Clone, Debug)]
@@ -24,42 +29,48 @@ pub struct Arrived {
     pub row: Row,
 }
 
-/// A row, as far as the console looks into it.
+/// A row, or a dead letter.
 #[derive(Clone, Debug)]
 pub enum Row {
-    /// Of the site metrics.
-    Site(SiteMetrics),
-    /// Of the top pages.
-    Top(TopPage),
-    /// Of another windowed topic: only the window's end matters.
-    Other(Timestamp),
+    /// Of a result topic.
+    Result(Box<ResultRow>),
     /// A dead letter.
     Dead(DeadLetter),
 }
 
+impl From<ResultRow> for Row {
+    fn from(row: ResultRow) -> Self {
+        Self::Result(Box::new(row))
+    }
+}
+
 impl Row {
-    /// First instant after the row's window; a dead letter has none.
-    pub fn window_end(&self) -> Option<Timestamp> {
+    /// First instant, in event time, at which the row could be known; a dead letter has none.
+    pub fn settled_at(&self, session_gap_ms: i64) -> Option<Timestamp> {
         match self {
-            Self::Site(row) => Some(row.window_end),
-            Self::Top(row) => Some(row.window_end),
-            Self::Other(end) => Some(*end),
+            Self::Result(row) => Some(row.settled_at(session_gap_ms)),
             Self::Dead(_) => None,
         }
     }
 }
 
-#[derive(Deserialize)]
-struct WindowEnd {
-    window_end: Timestamp,
+impl Row {
+    /// The anomaly, or what else it is.
+    pub fn into_anomaly(self) -> Result<Anomaly, Self> {
+        match self {
+            Self::Result(row) => match *row {
+                ResultRow::Anomaly(anomaly) => Ok(anomaly),
+                row => Err(row.into()),
+            },
+            row => Err(row),
+        }
+    }
 }
 
 fn parse(topic: &'static str, payload: &[u8]) -> Option<Row> {
     match topic {
-        topic::SITE_METRICS => serde_json::from_slice(payload).ok().map(Row::Site),
-        topic::TOP_PAGES => serde_json::from_slice(payload).ok().map(Row::Top),
         topic::DEAD_LETTERS => serde_json::from_slice(payload).ok().map(Row::Dead),
-        _ => serde_json::from_slice(payload).ok().map(|WindowEnd { window_end }| Row::Other(window_end)),
+        _ => ResultRow::parse(topic, payload).map(Row::from),
     }
 }
 
@@ -112,14 +123,26 @@ pub async fn follow(
     }
 }
 
-/// A window whose rows have arrived.
+/// A window whose rows have arrived, as far as the console shows them.
 #[derive(Clone, Debug)]
 pub struct Window {
     /// The site's row.
     pub site: SiteMetrics,
     /// The top list, by rank.
     pub top: Vec<TopPage>,
-    /// From the window's end until the last of these rows was readable, in milliseconds.
+    /// Pages that rise, by rank.
+    pub trending: Vec<TrendingPage>,
+    /// Bounce rates of the pages with most entries.
+    pub bounce_rates: Vec<BounceRate>,
+    /// The same of sessions that began within the window.
+    pub provisional: Vec<ProvisionalBounceRate>,
+    /// The most frequent transitions.
+    pub transitions: Vec<PageTransition>,
+    /// The most frequent paths.
+    pub paths: Vec<CommonPath>,
+    /// From view to purchase.
+    pub funnel: Option<Funnel>,
+    /// From the window's end until the last row of site and top list was readable, in milliseconds.
     pub latency_ms: i64,
 }
 
@@ -136,8 +159,19 @@ pub struct Assembler {
 struct Open {
     site: Option<SiteMetrics>,
     top: BTreeMap<u32, TopPage>,
+    trending: BTreeMap<u32, TrendingPage>,
+    bounce_rates: Vec<BounceRate>,
+    provisional: Vec<ProvisionalBounceRate>,
+    transitions: Vec<PageTransition>,
+    paths: BTreeMap<(u32, u32), CommonPath>,
+    funnel: Option<Funnel>,
+    /// When the last row came, and the last one of site and top list.
     last_at: Timestamp,
+    main_at: Timestamp,
 }
+
+/// Rows of a long list that the console has room for.
+const SHOWN: usize = 10;
 
 /// After its last row a window waits this long for more, in milliseconds.
 const SETTLE_MS: i64 = 150;
@@ -147,28 +181,34 @@ const NO_TOP_MS: i64 = 2_000;
 impl Assembler {
     /// Takes a row.
     pub fn take(&mut self, arrived: Arrived) {
-        let (end, site) = match &arrived.row {
-            Row::Site(row) => (row.window_end, row.site_id.clone()),
-            Row::Top(row) => (row.window_end, row.site_id.clone()),
+        let row = match arrived.row {
+            Row::Result(row) => row,
             Row::Dead(letter) => {
                 if self.letters.insert((letter.source_partition, letter.source_offset)) {
                     *self.reasons.entry(letter.reason.clone()).or_default() += 1;
                 }
                 return;
             }
-            Row::Other(_) => return,
         };
-        if self.shown.is_some_and(|shown| end <= shown) {
-            // written again after a restart: the same row
+        let (_, end) = row.span();
+        // of a window that was shown: written again after a restart, the same row
+        if !is_windowed(row.topic()) || self.shown.is_some_and(|shown| end <= shown) {
             return;
         }
-        let open = self.open.entry((end, site)).or_default();
+        let open = self.open.entry((end, row.site().to_owned())).or_default();
         open.last_at = open.last_at.max(arrived.at);
-        match arrived.row {
-            Row::Site(row) => open.site = Some(row),
-            Row::Top(row) => {
-                open.top.insert(row.rank, row);
-            }
+        if matches!(*row, ResultRow::Site(_) | ResultRow::Top(_)) {
+            open.main_at = open.main_at.max(arrived.at);
+        }
+        match *row {
+            ResultRow::Site(row) => open.site = Some(row),
+            ResultRow::Top(row) => drop(open.top.insert(row.rank, row)),
+            ResultRow::Trending(row) => drop(open.trending.insert(row.rank, row)),
+            ResultRow::Path(row) => drop(open.paths.insert((row.length, row.rank), row)),
+            ResultRow::Funnel(row) => open.funnel = Some(row),
+            ResultRow::Bounce(row) => keep(&mut open.bounce_rates, row, |row| row.entries),
+            ResultRow::ProvisionalBounce(row) => keep(&mut open.provisional, row, |row| row.entries),
+            ResultRow::Transition(row) => keep(&mut open.transitions, row, |row| row.transition_count),
             _ => {}
         }
     }
@@ -186,9 +226,20 @@ impl Assembler {
             .map(|(key, _)| key.clone())
             .collect();
         for key in ready {
-            if let Some(Open { site: Some(site), top, last_at }) = self.open.remove(&key) {
-                let latency_ms = last_at.0 - key.0.0;
-                complete.push(Window { site, top: top.into_values().collect(), latency_ms });
+            if let Some(open) = self.open.remove(&key)
+                && let Some(site) = open.site
+            {
+                complete.push(Window {
+                    site,
+                    top: open.top.into_values().collect(),
+                    trending: open.trending.into_values().take(SHOWN).collect(),
+                    bounce_rates: open.bounce_rates,
+                    provisional: open.provisional,
+                    transitions: open.transitions,
+                    paths: open.paths.into_values().collect(),
+                    funnel: open.funnel,
+                    latency_ms: open.main_at.0 - key.0.0,
+                });
             }
         }
         if let Some(window) = complete.last() {
@@ -205,6 +256,15 @@ impl Assembler {
     pub fn dead(&self) -> (u64, u64) {
         let late = self.reasons.get("late").copied().unwrap_or(0);
         (late, self.reasons.values().sum::<u64>() - late)
+    }
+}
+
+/// Keeps the rows with the greatest numbers, the greatest first.
+fn keep<T>(rows: &mut Vec<T>, row: T, number: fn(&T) -> u64) {
+    let place = rows.partition_point(|other| number(other) >= number(&row));
+    if place < SHOWN {
+        rows.insert(place, row);
+        rows.truncate(SHOWN);
     }
 }
 
@@ -249,14 +309,14 @@ mod tests {
 
     fn site(end: i64) -> Row {
         let text = format!(
-            r#"{{"site_id":"shop","window_start":"1970-01-01T00:00:00.000Z","window_end":"{}","event_count":3,"view_count":2,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"active_sessions":2,"click_through_rate":0.5,"conversion_rate":0.0,"revenue":0}}"#,
+            r#"{{"site_id":"shop","window_start":"1970-01-01T00:00:00.000Z","window_end":"{}","event_count":3,"view_count":2,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"active_sessions":2,"click_through_rate":0.5,"conversion_rate":0.0,"revenue":0,"human_event_count":3,"human_view_count":2,"human_click_count":1,"human_add_to_cart_count":0,"human_purchase_count":0,"human_unique_users":2,"human_click_through_rate":0.5,"human_conversion_rate":0.0,"human_revenue":0}}"#,
             Timestamp(end)
         );
-        Row::Site(serde_json::from_str(&text).unwrap())
+        ResultRow::parse(topic::SITE_METRICS, text.as_bytes()).unwrap().into()
     }
 
     fn top(end: i64, rank: u32) -> Row {
-        Row::Top(TopPage {
+        let row = TopPage {
             site_id: "shop".into(),
             window_start: Timestamp(0),
             window_end: Timestamp(end),
@@ -265,9 +325,17 @@ mod tests {
             view_count: 1,
             unique_users: 1,
             click_through_rate: None,
-            human_view_count: 0,
-            human_unique_users: 0,
-        })
+            human_view_count: 1,
+            human_unique_users: 1,
+        };
+        ResultRow::from(row).into()
+    }
+
+    #[test]
+    fn of_long_lists_the_greatest_are_kept() {
+        let mut rows = Vec::new();
+        (0..30u64).map(|n| n * 7 % 30).for_each(|n| keep(&mut rows, n, |n| *n));
+        assert_eq!(rows, (20..30).rev().collect::<Vec<_>>());
     }
 
     fn arrived(at: i64, row: Row) -> Arrived {

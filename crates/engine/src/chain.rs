@@ -103,6 +103,11 @@ impl Chain {
         totals
     }
 
+    /// The first event of all sessions that are open.
+    pub fn oldest_session(&self) -> Option<i64> {
+        self.visits.oldest()
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.users.bytes() + self.visits.bytes() + self.journeys.bytes() + self.traffic.bytes()

@@ -9,6 +9,7 @@ use clickstream_event::rows::{Anomaly, Session};
 use clickstream_event::{Record, Rules, Timestamp, Windows, decode};
 use serde::{Deserialize, Serialize};
 
+use crate::bots::Agents;
 use crate::chain::Chain;
 use crate::judge::{Judge, Verdict};
 use crate::metric::{self, Window};
@@ -100,6 +101,7 @@ pub struct Engine<S = Vec<Shard>> {
     anomalies: Vec<Anomaly>,
     /// Events on their way from those that wait to the counters.
     batch: Vec<Counted>,
+    agents: Agents,
 }
 
 /// All that the engine knows besides the counters of its shards.
@@ -178,6 +180,7 @@ impl<S: Shards> Engine<S> {
             sessions: Vec::new(),
             anomalies: Vec::new(),
             batch: Vec::new(),
+            agents: Agents::default(),
         }
     }
 
@@ -262,6 +265,12 @@ impl<S: Shards> Engine<S> {
         self.anomalies.drain(..)
     }
 
+    /// The first event of all sessions that are open.
+    pub fn oldest_session(&mut self) -> Option<Timestamp> {
+        self.settle_all();
+        self.state.chain.oldest_session().map(Timestamp)
+    }
+
     /// Whether windows wait to be taken.
     pub fn has_closed(&self) -> bool {
         !self.closed.is_empty()
@@ -302,7 +311,10 @@ impl<S: Shards> Engine<S> {
             session: names.sessions.number(event.session, site, &event.session_id, slice),
             partition,
             kind: event.kind,
-            declared: event.declared,
+            declared: event
+                .user_agent
+                .as_deref()
+                .is_some_and(|text| self.agents.name_a_bot(event.agent, text)),
             human: true,
             later_half: ts.0 - i64::from(slice) * slide >= slide / 2,
         });

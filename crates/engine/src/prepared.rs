@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use clickstream_event::{EventType, Record, Timestamp};
 use rust_decimal::Decimal;
 
-use crate::bots::is_declared;
 use crate::fingerprint::Fingerprint;
 
 /// Makes fingerprints with an engine's seed; from [`crate::Engine::preparer`].
@@ -29,8 +28,6 @@ pub struct Prepared<'r> {
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedEvent<'r> {
     pub kind: u8,
-    /// Whether the user agent names a bot.
-    pub declared: bool,
     /// Value of a purchase in ten-thousandths.
     pub value: i64,
     pub site_id: Cow<'r, str>,
@@ -38,12 +35,15 @@ pub(crate) struct PreparedEvent<'r> {
     pub product_id: Option<Cow<'r, str>>,
     pub user_id: Cow<'r, str>,
     pub session_id: Cow<'r, str>,
+    pub user_agent: Option<Cow<'r, str>>,
     pub site: Fingerprint,
     pub id: Fingerprint,
     pub page: Fingerprint,
     pub product: Fingerprint,
     pub user: Fingerprint,
     pub session: Fingerprint,
+    /// Of the user agent, whatever the site.
+    pub agent: Fingerprint,
 }
 
 impl Prepared<'_> {
@@ -56,12 +56,14 @@ impl Prepared<'_> {
             product_id: event.product_id.map(own),
             user_id: own(event.user_id),
             session_id: own(event.session_id),
+            user_agent: event.user_agent.map(own),
             ..PreparedEvent {
                 site_id: Cow::Borrowed(""),
                 page_url: Cow::Borrowed(""),
                 product_id: None,
                 user_id: Cow::Borrowed(""),
                 session_id: Cow::Borrowed(""),
+                user_agent: None,
                 ..event
             }
         });
@@ -81,7 +83,6 @@ impl Preparer {
         let of = |kind: u64, text: &str| Fingerprint::of(text, self.seed ^ kind.rotate_right(8)).join(site);
         let prepared = PreparedEvent {
             kind: EventType::ALL.iter().position(|kind| *kind == event.event_type).unwrap_or(0) as u8,
-            declared: event.user_agent.as_deref().is_some_and(is_declared),
             value: match (event.event_type, event.value) {
                 (EventType::Purchase, Some(value)) => ten_thousandths(value),
                 _ => 0,
@@ -92,11 +93,13 @@ impl Preparer {
             product: event.product_id.as_ref().map_or(site, |product| of(3, product)),
             user: of(4, &event.user_id),
             session: of(5, &event.session_id),
+            agent: event.user_agent.as_ref().map_or(site, |agent| Fingerprint::of(agent, self.seed)),
             site_id: event.site_id.clone(),
             page_url: event.page_url.clone(),
             product_id: event.product_id.clone(),
             user_id: event.user_id.clone(),
             session_id: event.session_id.clone(),
+            user_agent: event.user_agent.clone(),
         };
         Prepared { event_time: *event_time, event: Some(prepared) }
     }

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use clickstream_event::Timestamp;
-use clickstream_event::detection::{BASELINE_MIN_SLIDES, BASELINE_SLIDES, DROP_Z, SPIKE_EVENTS, SPIKE_Z};
+use clickstream_event::detection::{
+    BASELINE_MIN_SLIDES, BASELINE_SLIDES, DROP_RATIO, DROP_Z, EXCESS_VARIANCE, SPIKE_EVENTS, SPIKE_RATIO,
+    SPIKE_Z,
+};
 use clickstream_event::rows::Anomaly;
 use serde::{Deserialize, Serialize};
 
@@ -179,11 +182,11 @@ fn judge(x: u64, baseline: Moments, n: u32) -> Option<Found> {
     let n = f64::from(n);
     let mean = baseline.sum as f64 / n;
     let variance = baseline.squares as f64 / n - mean * mean;
-    let deviation = variance.max(0.0).sqrt().max(mean.sqrt()).max(1.0);
-    let z = (x as f64 - mean) / deviation;
-    let kind = if z >= SPIKE_Z && x >= SPIKE_EVENTS {
+    let deviation = variance.max(0.0).sqrt().max((EXCESS_VARIANCE * mean).sqrt()).max(1.0);
+    let (count, z) = (x as f64, (x as f64 - mean) / deviation);
+    let kind = if z >= SPIKE_Z && count >= SPIKE_RATIO * mean && x >= SPIKE_EVENTS {
         "traffic_spike"
-    } else if z <= -DROP_Z {
+    } else if z <= -DROP_Z && count <= DROP_RATIO * mean {
         "traffic_drop"
     } else {
         return None;
@@ -231,12 +234,17 @@ mod tests {
 
     #[test]
     fn judges_by_deviations() {
-        let baseline = Moments { sum: 600, squares: 60_000 };
-        let found = judge(140, baseline, 6).map(|found| (found.kind, found.z));
-        assert_eq!(found, Some(("traffic_spike", 4.0)));
-        assert!(judge(139, baseline, 6).is_none() && judge(61, baseline, 6).is_none());
-        assert_eq!(judge(60, baseline, 6).map(|found| found.kind), Some("traffic_drop"));
-        assert!(judge(140, baseline, 5).is_none());
-        assert!(judge(19, Moments::default(), 30).is_none() && judge(20, Moments::default(), 30).is_some());
+        let kind = |x, baseline, n| judge(x, baseline, n).map(|found| found.kind);
+        // six slides of 100 events: the deviation is 2 · √100
+        let even = Moments { sum: 600, squares: 60_000 };
+        assert_eq!(judge(240, even, 6).map(|found| (found.kind, found.z)), Some(("traffic_spike", 7.0)));
+        assert_eq!([kind(239, even, 6), kind(240, even, 5), kind(36, even, 6)], [None; 3]);
+        assert_eq!(kind(35, even, 6), Some("traffic_drop"));
+        // many events vary by less, but a small change is none
+        let many = Moments { sum: 6_000_000, squares: 6_000_000_000_000 };
+        assert_eq!([kind(1_400_000, many, 6), kind(400_000, many, 6)], [None; 2]);
+        assert_eq!(kind(1_500_000, many, 6), Some("traffic_spike"));
+        let nothing = Moments::default();
+        assert_eq!([kind(19, nothing, 30), kind(20, nothing, 30)], [None, Some("traffic_spike")]);
     }
 }

@@ -206,6 +206,11 @@ impl Visits {
         self.active.count(site)
     }
 
+    /// The first event of all sessions that are open.
+    pub fn oldest(&self) -> Option<i64> {
+        self.list.iter().filter(|visit| visit.is_open).map(|visit| visit.start).min()
+    }
+
     /// Ends a slice.
     pub fn next_slice(&mut self, slice: u32) {
         self.active.next_slice(slice);

@@ -4,19 +4,23 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`recount`] | every event into every window that holds it, sets for what is distinct |
+//! | [`recount`](mod@recount) | every event into every window that holds it, sets for what is distinct |
 //! | [`logs`] | generated logs: disorder, silence, copies, hostile records |
 //! | [`hostile`] | records that are no events, or hardly ones |
 //! | [`odd`] | records on the edge of the rule for valid events |
+//! | `scenes` | stretches of such logs in which something is just about to be noticed |
+//! | `any_record` | generated records, each member of them valid or not |
 //! | [`golden`] | the cases in `tests/golden` |
 
+mod any_record;
 pub mod golden;
 pub mod hostile;
 pub mod logs;
 pub mod odd;
 pub mod recount;
+mod scenes;
 
-pub use recount::{Expected, Shape, key_of, recount, same};
+pub use recount::{Expected, Shape, key_of, recount, same, written_at};
 
 /// A record as it stands in a log.
 #[derive(Clone, PartialEq)]

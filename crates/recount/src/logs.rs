@@ -1,13 +1,16 @@
 //! Generated logs and records: disorder, silence, copies, several sites, empty partitions, equal timestamps, hostile records.
 
+use std::collections::HashMap;
+
 use clickstream_event::{Record as Decoded, Rules, Timestamp, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
-use serde_json::json;
+use proptest::sample::select;
+use serde_json::{Value, json};
 
+pub use crate::any_record::any_record;
 pub use crate::hostile::{hostile, hostile_forms};
-use crate::odd::{joined, members};
+use crate::scenes::{AGENTS, Scene, scene};
 use crate::{Record, Shape};
 
 /// A log and how to window it.
@@ -22,19 +25,53 @@ pub struct Case {
 /// What one step adds to a log.
 #[derive(Clone, Debug)]
 enum Step {
-    Event { behind: i64, kind: usize, site: u8, page: u8, user: u8, session: u8, product: u8, cents: i64 },
+    Event(Any),
     Copy { of: usize },
     Heartbeat,
     Hostile { which: usize },
+    Scene(Scene),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// An event like any other.
+#[derive(Clone, Debug)]
+struct Any {
+    behind: i64,
+    kind: usize,
+    site: usize,
+    page: usize,
+    user: u8,
+    session: u8,
+    product: u8,
+    cents: i64,
+    agent: Option<usize>,
+}
+
+fn any_event() -> impl Strategy<Value = Any> {
+    let behind = prop_oneof![6 => 0i64..60, 2 => 60i64..140, 1 => 140i64..2_500];
+    let agent = proptest::option::weighted(0.05, 0..AGENTS.len());
+    let place = (0usize..4, 0usize..2, 0usize..5);
+    (behind, place, 0u8..4, 0u8..3, 0u8..3, 0i64..100_000, agent).prop_map(
+        |(behind, (kind, site, page), user, session, product, cents, agent)| Any {
+            behind,
+            kind,
+            site,
+            page,
+            user,
+            session,
+            product,
+            cents,
+            agent,
+        },
+    )
+}
+
+fn step(shape: Shape) -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => (prop_oneof![6 => 0i64..60, 2 => 60i64..140, 1 => 140i64..2_500], 0usize..4, 0u8..2, 0u8..4, 0u8..4, 0u8..3, 0u8..3, 0i64..100_000)
-            .prop_map(|(behind, kind, site, page, user, session, product, cents)| Step::Event { behind, kind, site, page, user, session, product, cents }),
-        2 => (0usize..12).prop_map(|of| Step::Copy { of }),
-        2 => Just(Step::Heartbeat),
-        2 => any::<usize>().prop_map(|which| Step::Hostile { which }),
+        24 => any_event().prop_map(Step::Event),
+        4 => (0usize..12).prop_map(|of| Step::Copy { of }),
+        4 => Just(Step::Heartbeat),
+        4 => any::<usize>().prop_map(|which| Step::Hostile { which }),
+        1 => scene(shape).prop_map(Step::Scene),
     ]
 }
 
@@ -43,11 +80,13 @@ fn pause() -> impl Strategy<Value = i64> {
     prop_oneof![4 => Just(0i64), 8 => 1i64..90, 3 => 90i64..900, 1 => 900i64..9_000]
 }
 
-/// Logs of up to `longest` records that begin at `begin`, for windows of any shape.
+/// Logs of up to `longest` records, or a few more where something is staged, that begin at `begin`, for windows and sessions of any
+/// shape.
 pub fn any_shape(begin: i64, longest: usize) -> impl Strategy<Value = Case> {
-    (1i64..4, 1i64..6, 1usize..5).prop_flat_map(move |(slide_s, slices, partitions)| {
+    let gap = select(vec![1_000, 1_500, 2_000, 5_000, 30_000]);
+    (1i64..4, 1i64..6, 1usize..5, gap).prop_flat_map(move |(slide_s, slices, partitions, session_gap_ms)| {
         let slide_ms = slide_s * 1_000;
-        let shape = Shape { window_ms: slide_ms * slices, slide_ms, session_gap_ms: 30_000, partitions };
+        let shape = Shape { window_ms: slide_ms * slices, slide_ms, session_gap_ms, partitions };
         of_shape(shape, begin, longest, true)
     })
 }
@@ -67,63 +106,166 @@ pub fn numbered(
     first: usize,
 ) -> impl Strategy<Value = Case> {
     let ends = prop_oneof![6 => Just(true), 1 => Just(false)];
-    (vec((0..shape.partitions, pause(), step()), 1..longest), vec(ends, shape.partitions)).prop_map(
-        move |(steps, ends)| {
-            let mut writer = Writer { now: begin, log: Vec::new(), events: Vec::new() };
-            for (n, (partition, pause, step)) in steps.into_iter().enumerate() {
-                writer.now += pause;
-                writer.take(first + n, partition as i32, step);
-            }
-            writer.now += shape.window_ms + shape.slide_ms + 200;
-            for (partition, _) in ends.iter().enumerate().filter(|(_, ends)| **ends || !may_stall) {
-                writer.take(0, partition as i32, Step::Heartbeat);
-            }
-            Case { shape, log: writer.log }
-        },
-    )
+    let mixed = vec((0..shape.partitions, pause(), step(shape)), 1..longest);
+    // a few scenes and hardly anything else
+    let staged = vec(
+        (
+            0..shape.partitions,
+            pause(),
+            prop_oneof![3 => scene(shape).prop_map(Step::Scene), 1 => step(shape)],
+        ),
+        1..5.min(longest.max(2)),
+    );
+    let steps = prop_oneof![2 => mixed, 1 => staged];
+    // after the last window, after the last session has closed, or after everything that these events can cause
+    let baseline_ms = 31 * shape.slide_ms;
+    let rest = select(vec![0, shape.session_gap_ms, shape.session_gap_ms.max(baseline_ms).max(60_000)]);
+    (steps, vec(ends, shape.partitions), rest).prop_map(move |(steps, ends, rest)| {
+        let mut writer =
+            Writer { shape, now: begin, entries: Vec::new(), events: Vec::new(), moments: HashMap::new() };
+        for (n, (partition, pause, step)) in steps.into_iter().enumerate() {
+            writer.now += pause;
+            writer.take(first + n, partition, step);
+        }
+        writer.now += shape.window_ms + shape.slide_ms + 200 + rest;
+        for (partition, _) in ends.iter().enumerate().filter(|(_, ends)| **ends || !may_stall) {
+            writer.take(0, partition, Step::Heartbeat);
+        }
+        Case { shape, log: writer.finished() }
+    })
 }
 
 struct Writer {
+    shape: Shape,
     now: i64,
-    log: Vec<Record>,
-    events: Vec<Vec<u8>>,
+    entries: Vec<Entry>,
+    events: Vec<Written>,
+    /// Number of different events by site and event time.
+    moments: HashMap<(String, i64), usize>,
+}
+
+/// An event that was written, of which copies may come.
+struct Written {
+    partition: usize,
+    moment: (String, i64),
+    value: Vec<u8>,
+}
+
+struct Entry {
+    partition: usize,
+    arrival: i64,
+    value: Vec<u8>,
+    /// Number of the event it is a copy of.
+    copy_of: Option<usize>,
 }
 
 impl Writer {
-    fn take(&mut self, n: usize, partition: i32, step: Step) {
+    fn take(&mut self, n: usize, partition: usize, step: Step) {
         let time = |ms: i64| Timestamp(ms).to_string();
-        let value = match step {
+        match step {
             Step::Heartbeat => {
-                json!({ "event_type": "heartbeat", "site_id": "a", "timestamp": time(self.now) })
-                    .to_string()
-                    .into_bytes()
+                let heartbeat =
+                    json!({ "event_type": "heartbeat", "site_id": "a", "timestamp": time(self.now) });
+                self.put(partition, heartbeat.to_string().into_bytes(), None);
             }
-            Step::Copy { of } => match self.events.len().checked_sub(of + 1) {
-                Some(index) => self.events[index].clone(),
-                None => return,
-            },
-            Step::Hostile { which } => hostile(which, n, self.now),
-            Step::Event { behind, kind, site, page, user, session, product, cents } => {
-                let kind = ["page_view", "click", "add_to_cart", "purchase"][kind];
-                let mut event = json!({ "event_id": format!("e{n}"), "site_id": (["a", "b"][usize::from(site)]), "event_type": kind,
-                    "user_id": format!("u{user}"), "session_id": format!("s{session}"), "page_url": (["/p0", "/p1", "/ｚ", "/😀"][usize::from(page)]),
-                    "timestamp": time(self.now - behind) });
-                if product > 0 {
-                    event["product_id"] = json!(format!("sku{product}"));
+            Step::Copy { of } => {
+                if let Some(index) = self.events.len().checked_sub(of + 1) {
+                    self.put(partition, self.events[index].value.clone(), Some(index));
                 }
-                if kind == "purchase" && cents > 0 {
-                    event["value"] = json!(cents as f64 / 100.0);
-                }
-                let mut value = event.to_string().into_bytes();
-                if n.is_multiple_of(2) {
-                    value = canonical(&value);
-                }
-                self.events.push(value.clone());
-                value
             }
-        };
-        let offset = self.log.iter().filter(|record| record.partition == partition).count() as i64;
-        self.log.push(Record { partition, offset, arrival: self.now, key: None, value: Some(value) });
+            Step::Hostile { which } => {
+                let value = hostile(which, n, self.now);
+                if let Ok(Decoded::Event(event, ts)) = decode(&value, Timestamp(self.now), Rules::default()) {
+                    *self.moments.entry((event.site_id.to_string(), ts.0)).or_default() += 1;
+                }
+                self.put(partition, value, None);
+            }
+            Step::Event(any) => {
+                let kind = ["page_view", "click", "add_to_cart", "purchase"][any.kind];
+                let site = ["a", "b"][any.site];
+                let ts = self.now - any.behind;
+                let mut event = json!({ "event_id": format!("e{n}"), "site_id": site, "event_type": kind,
+                    "user_id": format!("u{}", any.user), "session_id": format!("s{}", any.session),
+                    "page_url": (["/p0", "/p1", "/ｚ", "/😀", "a"][any.page]), "timestamp": time(ts) });
+                if any.product > 0 {
+                    event["product_id"] = json!(format!("sku{}", any.product));
+                }
+                if kind == "purchase" && any.cents > 0 {
+                    event["value"] = json!(any.cents as f64 / 100.0);
+                }
+                self.event(partition, site, ts, &event, any.agent, n.is_multiple_of(2));
+            }
+            Step::Scene(scene) => self.play(n, partition, scene),
+        }
+    }
+
+    fn play(&mut self, n: usize, partition: usize, scene: Scene) {
+        if let Some((unit, more)) = scene.begins {
+            let begin = (self.now.div_euclid(unit) + 1) * unit + more;
+            self.now = if begin < self.now { begin + unit } else { begin };
+        }
+        let begin = self.now;
+        let mut acts: Vec<(i64, usize, _)> = scene
+            .acts
+            .into_iter()
+            .enumerate()
+            .map(|(m, act)| (begin + act.after + scene.lags[m % scene.lags.len()], m, act))
+            .collect();
+        acts.sort_by_key(|(arrival, m, _)| (*arrival, *m));
+        for (arrival, m, act) in acts {
+            self.now = self.now.max(arrival);
+            let ts = begin + act.after;
+            let mut event = json!({ "event_id": format!("e{n}.{m}"), "site_id": "a", "event_type": act.kind,
+                "user_id": act.user, "session_id": act.session, "page_url": act.page, "timestamp": Timestamp(ts).to_string() });
+            if let Some(product) = &act.product {
+                event["product_id"] = json!(product);
+            }
+            let partition = if scene.is_spread { m % self.shape.partitions } else { partition };
+            self.event(partition, "a", ts, &event, act.agent, m % 8 > 0);
+        }
+    }
+
+    fn event(
+        &mut self,
+        partition: usize,
+        site: &'static str,
+        ts: i64,
+        event: &Value,
+        agent: Option<usize>,
+        is_canonical: bool,
+    ) {
+        let mut text = event.to_string();
+        if let Some(agent) = agent {
+            text = format!("{},\"user_agent\":{}}}", &text[..text.len() - 1], AGENTS[agent]);
+        }
+        let value = if is_canonical { canonical(text.as_bytes()) } else { text.into_bytes() };
+        self.put(partition, value.clone(), None);
+        let moment = (site.to_owned(), ts);
+        *self.moments.entry(moment.clone()).or_default() += 1;
+        self.events.push(Written { partition, moment, value });
+    }
+
+    fn put(&mut self, partition: usize, value: Vec<u8>, copy_of: Option<usize>) {
+        self.entries.push(Entry { partition, arrival: self.now, value, copy_of });
+    }
+
+    /// The log. Which of two copies in different partitions is read first decides the order among events of one millisecond, and
+    /// is no matter of the log: such copies are left out.
+    fn finished(self) -> Vec<Record> {
+        let mut next = vec![0; self.shape.partitions];
+        let mut log = Vec::new();
+        for Entry { partition, arrival, value, copy_of } in self.entries {
+            if let Some(index) = copy_of {
+                let event = &self.events[index];
+                if partition != event.partition && self.moments[&event.moment] > 1 {
+                    continue;
+                }
+            }
+            let offset = next[partition];
+            next[partition] += 1;
+            log.push(Record { partition: partition as i32, offset, arrival, key: None, value: Some(value) });
+        }
+        log
     }
 }
 
@@ -135,107 +277,4 @@ fn canonical(value: &[u8]) -> Vec<u8> {
         _ => panic!("{} is no event", value.escape_ascii()),
     }
     canonical
-}
-
-/// Texts, numbers and everything else that may stand for a member.
-fn value() -> impl Strategy<Value = String> {
-    let piece = select(vec![
-        "a",
-        "Z",
-        "7",
-        ".",
-        "-",
-        "/",
-        " ",
-        "é",
-        "😀",
-        "\u{7f}",
-        "\u{85}",
-        "\u{2028}",
-        "\u{feff}",
-        "\u{fffd}",
-        "\u{ffff}",
-        "\\n",
-        "\\u0000",
-        "\\u0001",
-        "\\u001f",
-        "\\u0041",
-        "\\uD83D\\uDE00",
-        "\\ud800",
-        "\\udfff",
-        "\\\"",
-        "\\\\",
-        "\\/",
-        "\\b",
-        "'",
-        "[",
-        "^",
-        "&",
-        "\t",
-        "\\x",
-        "\\u12",
-        "E+",
-        "T",
-    ]);
-    prop_oneof![
-        4 => proptest::collection::vec(piece, 0..5).prop_map(|pieces| format!("\"{}\"", pieces.concat())),
-        3 => "-?(0|[1-9][0-9]{0,15})(\\.[0-9]{1,7})?([eE][+-]?[0-9]{1,3})?",
-        2 => "\"-?[0-9]{1,14}(\\.[0-9]{1,7})?(E[+-][0-9]{1,2})?\"",
-        1 => select(vec!["null", "true", "false", "{}", "[]", "[\"a\"]", "{\"a\":\"b\"}", "01", "+1", ".5", "1.", "NaN", "''", "nul", "-", "\"\""])
-            .prop_map(str::to_owned),
-    ]
-}
-
-/// A record of any kind, from a valid one to rubbish.
-pub fn any_record(n: usize, now: i64) -> impl Strategy<Value = Vec<u8>> {
-    let names = vec![
-        "site_id",
-        "event_type",
-        "user_id",
-        "session_id",
-        "page_url",
-        "product_id",
-        "value",
-        "timestamp",
-        "event_id",
-        "page_url",
-        "value",
-        "product_id",
-        "referrer",
-        "currency",
-        "more",
-    ];
-    let kind = select(vec!["click", "page_view", "purchase", "purchase", "heartbeat"]);
-    let space = select(vec!["", "", "", " ", "\n", "\t\r", "\u{a0}"]);
-    let spoilt = proptest::option::weighted(
-        0.15,
-        (any::<Index>(), 0..3usize, select(b"\"{}[],:\\\0\x01\x7f\xff\xc3 u0".to_vec())),
-    );
-    let changes = proptest::collection::vec((select(names), value(), any::<bool>()), 0..4);
-    (kind, changes, space, any::<bool>(), any::<Index>(), spoilt).prop_map(
-        move |(kind, changes, space, reversed, turn, spoilt)| {
-            let mut all = members(n, now);
-            all[3].1 = format!("\"{kind}\"");
-            for (name, json, again) in changes {
-                match all.iter_mut().find(|(member, _)| member == name) {
-                    Some((_, value)) if !again => *value = json,
-                    _ => all.push((name.to_owned(), json)),
-                }
-            }
-            if reversed {
-                let turn = turn.index(all.len());
-                all.rotate_left(turn);
-            }
-            let mut bytes = joined(&all, space).into_bytes();
-            if let Some((place, how, byte)) = spoilt {
-                let at = place.index(bytes.len());
-                match how {
-                    0 => bytes[at] = byte,
-                    1 => bytes.insert(at, byte),
-                    _ => drop(bytes.remove(at)),
-                }
-            }
-            bytes
-        },
-    )
 }

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ArgMatches;
-use clickstream_event::Timestamp;
+use clickstream_event::{Timestamp, topic};
 use console::style;
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError};
 use crate::console::window::thousands;
-use crate::proof::explain::{Explanation, Line, Question, Subject, explain};
+use crate::proof::explain::{Compared, Explanation, Line, Question, Subject, explain};
+use crate::proof::row::Row;
 
 use super::{facts, page};
 
@@ -25,7 +26,7 @@ pub struct Options {
     limit: usize,
 }
 
-/// Metrics with the way they come about.
+/// Metrics with the way they come about; `docs/metrics.md` defines each.
 const FORMULAS: &[(&str, &str)] = &[
     ("event_count", "events"),
     ("view_count", "events of type page_view"),
@@ -35,19 +36,54 @@ const FORMULAS: &[(&str, &str)] = &[
     ("unique_users", "different user_id over all events"),
     ("active_sessions", "different session_id over all events"),
     ("click_through_rate", "click_count / view_count"),
-    ("conversion_rate", "users with a purchase / unique_users"),
+    ("conversion_rate", "users with a purchase / unique_users; in a funnel purchased / sessions"),
     ("revenue", "sum of value over purchases"),
+    ("human_event_count", "events whose user was no labelled bot at the time"),
+    ("human_view_count", "page views of these events"),
+    ("human_click_count", "clicks of these events"),
+    ("human_add_to_cart_count", "adds to cart of these events"),
+    ("human_purchase_count", "purchases of these events"),
+    ("human_unique_users", "different user_id over these events"),
+    ("human_click_through_rate", "human_click_count / human_view_count"),
+    ("human_conversion_rate", "users with a purchase / human_unique_users"),
+    ("human_revenue", "sum of value over these purchases"),
+    ("recent_views", "views in the later half of the window"),
+    ("prior_views", "views in the earlier half"),
+    ("growth", "(recent_views - prior_views) / max(prior_views, 1)"),
+    ("score", "how strange, or how much it rises"),
+    ("entries", "sessions that entered there"),
+    ("bounces", "of these, with one page view and nothing else"),
+    ("bounce_rate", "bounces / entries"),
+    ("undecided", "open sessions with one page view so far"),
+    ("provisional_bounce_rate", "bounces / (entries - undecided)"),
+    ("exits", "sessions that ended there"),
+    ("entry_rate", "entries / sessions"),
+    ("exit_rate", "exits / sessions"),
+    ("transition_count", "stays that ended with a view of the other page"),
+    ("transition_rate", "share of all departures from the page"),
+    ("path_count", "runs of these page views in sessions"),
+    ("sessions", "sessions that closed within the window"),
+    ("viewed", "of these, with a page view"),
+    ("carted", "of these, with an add to cart"),
+    ("purchased", "of these, with a purchase"),
+    ("view_to_cart_rate", "carted / viewed"),
+    ("cart_to_purchase_rate", "purchased / carted"),
+    ("stay_count", "stays on the page that ended within the window"),
+    ("mean_stay_ms", "their mean length"),
+    ("median_stay_ms", "upper bound of the class of their median"),
+    ("engagement_score", "100 · (1 - e^(-points / 20))"),
 ];
 
 impl Options {
     /// Reads the options.
     pub fn read(matches: &ArgMatches, now: Timestamp) -> Result<Self, ConfigError> {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
-        let subject = match (text("page"), text("product")) {
-            (Some(page), _) => Subject::Page(page),
-            (None, Some(product)) => Subject::Product(product),
-            (None, None) => Subject::Site,
-        };
+        let subject = text("page")
+            .map(Subject::Page)
+            .or_else(|| text("product").map(Subject::Product))
+            .or_else(|| text("user").map(Subject::User))
+            .or_else(|| text("session").map(Subject::Session))
+            .unwrap_or(Subject::Site);
         let end = text("window_end").unwrap_or_default();
         let window_end = read_time(&end, now).ok_or_else(|| {
             ConfigError(format!(
@@ -120,6 +156,8 @@ fn about(explanation: &Explanation) -> String {
     match &explanation.subject {
         Subject::Page(page) => format!("page {page} of {}", explanation.site_id),
         Subject::Product(product) => format!("product {product} of {}", explanation.site_id),
+        Subject::User(user) => format!("user {user} of {}", explanation.site_id),
+        Subject::Session(session) => format!("session {session} of {}", explanation.site_id),
         Subject::Site => format!("site {}", explanation.site_id),
     }
 }
@@ -134,24 +172,7 @@ fn draw(explanation: &Explanation, options: &Options) -> String {
     if !explanation.ended {
         text.push_str("the window has not ended yet by the watermark; this is what counts so far\n\n");
     }
-    let recount = explanation.recount.as_ref().and_then(|row| serde_json::to_value(row).ok());
-    let header = ["metric", "recount", "in the topic", "formula"].map(String::from);
-    let value = |row: &Option<Value>, name: &str| {
-        row.as_ref().and_then(|row| row.get(name)).map_or_else(|| "–".to_owned(), Value::to_string)
-    };
-    let rows = FORMULAS
-        .iter()
-        .filter(|(name, _)| options.metric.as_deref().is_none_or(|metric| metric == *name))
-        .filter(|(name, _)| recount.as_ref().is_none_or(|row| row.get(name).is_some()))
-        .map(|(name, formula)| {
-            [
-                (*name).to_owned(),
-                value(&recount, name),
-                value(&explanation.found, name),
-                (*formula).to_owned(),
-            ]
-        });
-    text.push_str(&facts(std::iter::once(header).chain(rows)));
+    text.push_str(&rows(explanation, options));
     let of_metric = |line: &&Line| match options.metric.as_deref() {
         Some("view_count") => line.event_type == "page_view",
         Some("click_count") => line.event_type == "click",
@@ -164,6 +185,7 @@ fn draw(explanation: &Explanation, options: &Options) -> String {
     text.push_str(&list("counted", &counted, options.limit));
     let left_out: Vec<&Line> = explanation.left_out.iter().collect();
     text.push_str(&list("left out", &left_out, options.limit));
+    text.push_str(&sessions(explanation, options));
     if matches!(options.metric.as_deref(), None | Some("unique_users" | "conversion_rate")) {
         let users = explanation.users.iter().take(options.limit);
         let mut names: Vec<String> = users.map(|(user, n)| format!("{user} ({n})")).collect();
@@ -174,6 +196,101 @@ fn draw(explanation: &Explanation, options: &Options) -> String {
             "\n{} users, with their events:\n  {}\n",
             thousands(explanation.users.len() as u64),
             names.join(", ")
+        ));
+    }
+    text
+}
+
+/// The rows about the subject: its own metrics one below the other, all other rows in a line each.
+fn rows(explanation: &Explanation, options: &Options) -> String {
+    let wanted = |name: &str| options.metric.as_deref().is_none_or(|metric| metric == name);
+    let json = |row: &Option<Row>| row.as_ref().and_then(|row| serde_json::to_value(row).ok());
+    let (own, others): (Vec<&Compared>, Vec<&Compared>) =
+        explanation.rows.iter().partition(|pair| OWN.contains(&pair.topic));
+    let mut text = String::new();
+    for pair in own {
+        let (recount, found) = (json(&pair.recount), json(&pair.found));
+        let value = |row: &Option<Value>, name: &str| {
+            row.as_ref().and_then(|row| row.get(name)).map_or_else(|| "–".to_owned(), Value::to_string)
+        };
+        let has = |name: &str| [&recount, &found].into_iter().flatten().any(|row| row.get(name).is_some());
+        let lines: Vec<[String; 4]> = FORMULAS
+            .iter()
+            .filter(|(name, _)| wanted(name) && has(name))
+            .map(|(name, formula)| {
+                [(*name).to_owned(), value(&recount, name), value(&found, name), (*formula).to_owned()]
+            })
+            .collect();
+        if !lines.is_empty() {
+            let header = [pair.topic, "recount", "in the topic", "formula"].map(String::from);
+            text.push_str(&facts(std::iter::once(header).chain(lines)));
+            text.push('\n');
+        }
+    }
+    let lines: Vec<[String; 4]> = others.into_iter().filter_map(|pair| line(pair, &wanted)).collect();
+    if !lines.is_empty() {
+        text.push_str("other rows about it (✓ the topic says what the recount says)\n");
+        let count = lines.len();
+        text.push_str(&facts(lines.into_iter().take(options.limit)));
+        if count > options.limit {
+            text.push_str(&format!(
+                "  … {} more: --limit 0 lists all\n",
+                thousands((count - options.limit) as u64)
+            ));
+        }
+    }
+    text
+}
+
+/// Topics whose row is the subject's own.
+const OWN: [&str; 4] = [topic::PAGE_METRICS, topic::PRODUCT_METRICS, topic::SITE_METRICS, topic::FUNNELS];
+
+/// A row in one line: whether both agree, its topic, its key, and what it says.
+fn line(pair: &Compared, wanted: &dyn Fn(&str) -> bool) -> Option<[String; 4]> {
+    let row = pair.any()?;
+    let Ok(Value::Object(fields)) = serde_json::to_value(row) else { return None };
+    let mark = match (&pair.recount, &pair.found) {
+        _ if pair.agrees() => "✓",
+        (Some(_), None) => "not in the topic",
+        (None, Some(_)) => "not in the recount",
+        _ => "✗ differs",
+    };
+    let said: Vec<String> = fields
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "site_id" | "window_start" | "window_end"))
+        .filter(|(name, _)| !FORMULAS.iter().any(|(metric, _)| metric == name) || wanted(name))
+        .map(|(name, value)| {
+            format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        })
+        .collect();
+    let name = pair.topic.trim_start_matches("clickstream.").to_owned();
+    Some([format!("  {mark}"), name, said.join(" · "), String::new()])
+}
+
+/// The sessions behind bounce rates, entries and funnels.
+fn sessions(explanation: &Explanation, options: &Options) -> String {
+    const ABOUT_SESSIONS: [&str; 6] =
+        ["entries", "bounces", "bounce_rate", "sessions", "carted", "purchased"];
+    let asked = options.metric.as_deref().is_none_or(|metric| ABOUT_SESSIONS.contains(&metric));
+    if explanation.sessions.is_empty() || !asked {
+        return String::new();
+    }
+    let count = explanation.sessions.len();
+    let mut text =
+        format!("\n{} sessions that entered and closed within the window\n", thousands(count as u64));
+    let rows = explanation.sessions.iter().take(options.limit).map(|session| {
+        [
+            format!("  {}", session.session_id),
+            format!("{} – {}", session.session_start.clock(), session.session_end.clock()),
+            format!("{} events, {} views", session.event_count, session.page_view_count),
+            if session.bounced { "bounced".to_owned() } else { format!("left from {}", session.exit_page) },
+        ]
+    });
+    text.push_str(&facts(rows));
+    if count > options.limit {
+        text.push_str(&format!(
+            "  … {} more: --limit 0 lists all\n",
+            thousands((count - options.limit) as u64)
         ));
     }
     text

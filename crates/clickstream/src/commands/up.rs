@@ -19,7 +19,7 @@ use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
 use crate::logs::kafka::KafkaLog;
-use crate::results::{self, Assembler, Latencies};
+use crate::results::{self, Arrived, Assembler, Latencies};
 use crate::run_state::{JobState, RunState};
 
 use super::{end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
@@ -149,10 +149,10 @@ async fn show(
     stack: &Stack,
     producer: &Producer,
     site: String,
-    mut arrivals: mpsc::Receiver<results::Arrived>,
+    mut arrivals: mpsc::Receiver<Arrived>,
     proof: &Mutex<ProofState>,
 ) -> Result<()> {
-    let mut live = Live::new(config.json, site);
+    let mut live = Live::new(config.json, site, config.view);
     let mut assembler = Assembler::default();
     let mut latencies = Latencies::default();
     let mut footer = Footer::default();
@@ -167,14 +167,17 @@ async fn show(
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.window_end() {
+                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) {
                     last_row = Instant::now();
                     // windows that had ended before we started are made up for, not measured
                     if end > started {
                         latencies.record(arrived.topic, end, arrived.at);
                     }
                 }
-                assembler.take(arrived);
+                match arrived.row.into_anomaly() {
+                    Ok(anomaly) => live.anomaly(anomaly),
+                    Err(row) => assembler.take(Arrived { row, ..arrived }),
+                }
             }
             _ = tick.tick() => {
                 for window in assembler.complete(Timestamp::now()) {

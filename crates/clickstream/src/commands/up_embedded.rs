@@ -138,7 +138,7 @@ async fn show(
     proof: &Mutex<ProofState>,
 ) -> Result<()> {
     let site = config.generator.sites.first().cloned().unwrap_or_default();
-    let mut live = Live::new(config.json, site);
+    let mut live = Live::new(config.json, site, config.view);
     let mut assembler = Assembler::default();
     let mut latencies = Latencies::default();
     let mut footer = Footer { embedded: true, ..Footer::default() };
@@ -151,10 +151,13 @@ async fn show(
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.window_end() {
+                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) {
                     latencies.record(arrived.topic, end, arrived.at);
                 }
-                assembler.take(arrived);
+                match arrived.row.into_anomaly() {
+                    Ok(anomaly) => live.anomaly(anomaly),
+                    Err(row) => assembler.take(Arrived { row, ..arrived }),
+                }
             }
             _ = tick.tick() => {
                 for window in assembler.complete(Timestamp::now()) {

@@ -318,13 +318,12 @@ fn behind(difference: &Difference, log: &dyn Log, config: &Config) -> Result<Str
         difference.found.as_ref().and_then(|row| Row::parse(difference.topic, row.to_string().as_bytes()))
     });
     let Some(row) = row else { return Ok(String::new()) };
-    let subject = match &row {
-        Row::Page(row) => Subject::Page(row.page_url.clone()),
-        Row::Top(row) => Subject::Page(row.page_url.clone()),
-        Row::Product(row) => Subject::Product(row.product_id.clone()),
-        Row::Site(_) => Subject::Site,
-    };
-    let question = Question { site_id: row.site().to_owned(), subject, window_end: row.window().1 };
+    let subject = Subject::of(&row);
+    let end = row.settled_at(config.engine_config().session_gap_ms);
+    // of what belongs to no window, the first window that shows it
+    let slide = config.stack.job.windows.slide_ms();
+    let window_end = Timestamp((end.0 + slide - 1).div_euclid(slide) * slide);
+    let question = Question { site_id: row.site().to_owned(), subject, window_end };
     let explanation =
         explain::explain(log, config.engine_config(), question).context("the events behind it")?;
     let mut text = format!("     the events behind it: {} count", explanation.counted.len());
@@ -335,11 +334,7 @@ fn behind(difference: &Difference, log: &dyn Log, config: &Config) -> Result<Str
         ));
     }
     if explanation.counted.len() > 3 {
-        let flag = match &explanation.subject {
-            Subject::Page(page) => format!("--page '{page}'"),
-            Subject::Product(product) => format!("--product '{product}'"),
-            Subject::Site => String::new(),
-        };
+        let flag = explanation.subject.flag();
         text.push_str(&format!(
             "\n       all of them: clickstream explain {flag} --window-end {}",
             explanation.window_end

@@ -211,6 +211,13 @@ pub const KEYS: &[Key] = &[
         "Where everything is kept; by default clickstream/ in the user's data directory (XDG_DATA_HOME)",
     ),
     key("duration", Form::Value("TIME"), "", GENERAL, "Stop by itself after this time"),
+    key(
+        "view",
+        Form::Value("VIEW"),
+        "top",
+        GENERAL,
+        "What the console shows of a window: top, trending, sessions, journeys, funnel, anomalies, or rotate for one after the other",
+    ),
     key("json", Form::Switch, "false", GENERAL, "One JSON object per line instead of tables"),
     key(
         "log_level",

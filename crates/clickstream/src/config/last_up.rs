@@ -23,6 +23,7 @@ pub fn remember(config: &Config, layout: &Layout, engine: &str) {
         ("max_disorder", time_text(job.max_disorder_ms)),
         ("max_future", time_text(job.max_future_ms)),
         ("dedup_horizon", time_text(job.dedup_horizon_s * 1_000)),
+        ("session_gap", time_text(job.session_gap_ms)),
         ("kafka", if engine == "flink" { config.kafka_address() } else { String::new() }),
         ("engine", engine.to_owned()),
     ]);

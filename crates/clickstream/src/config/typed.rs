@@ -13,6 +13,7 @@ use clickstream_traffic::{GeneratorConfig, Injections, KeyStrategy};
 
 use super::ConfigError;
 use super::layers::Settings;
+use crate::console::sections::View;
 
 /// What computes the results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub auto_heap: bool,
     /// Stop after this time.
     pub duration: Option<Duration>,
+    /// What the console shows.
+    pub view: View,
     /// JSON lines instead of tables.
     pub json: bool,
     /// Detail of the log.
@@ -201,6 +204,7 @@ impl Config {
             generate: read.truth("generate")?,
             auto_heap: read.settings.get("taskmanager_heap").value == "auto",
             duration,
+            view: read.choice("view", &View::ALL)?,
             json: read.truth("json")?,
             log_level: read
                 .choice(

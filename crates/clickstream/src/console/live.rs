@@ -1,11 +1,14 @@
 //! The live view: the newest window and a footer, redrawn in place on a terminal, appended where nobody watches.
 
+use std::collections::VecDeque;
 use std::io::Write;
 
 use clickstream_event::Timestamp;
+use clickstream_event::rows::Anomaly;
 use console::{Term, style};
 use serde_json::json;
 
+use crate::console::sections::{View, anomaly_line};
 use crate::console::window::{WindowView, thousands};
 use crate::results::Window;
 
@@ -96,18 +99,34 @@ pub struct Live {
     current: Option<Window>,
     drawn_lines: usize,
     site: String,
+    section: View,
+    shown: usize,
+    /// The newest first.
+    anomalies: VecDeque<Anomaly>,
 }
 
+/// Anomalies that the console remembers.
+const ANOMALIES: usize = 12;
+
 impl Live {
-    /// For standard output as it is, showing the windows of `site`.
-    pub fn new(json: bool, site: String) -> Self {
+    /// For standard output as it is, showing a view of the windows of `site`.
+    pub fn new(json: bool, site: String, section: View) -> Self {
         let term = Term::stdout();
         let mode = match () {
             () if json => Mode::Json,
             () if term.is_term() => Mode::Terminal(term),
             () => Mode::Plain,
         };
-        Self { mode, view: WindowView::default(), current: None, drawn_lines: 0, site }
+        Self {
+            mode,
+            view: WindowView::default(),
+            current: None,
+            drawn_lines: 0,
+            site,
+            section,
+            shown: 0,
+            anomalies: VecDeque::new(),
+        }
     }
 
     /// Shows a new window.
@@ -115,21 +134,46 @@ impl Live {
         match &self.mode {
             Mode::Json => {
                 let line = json!({ "type": "window", "site_id": window.site.site_id, "window_start": window.site.window_start,
-                    "window_end": window.site.window_end, "latency_ms": window.latency_ms, "site": window.site, "pages": window.top });
+                    "window_end": window.site.window_end, "latency_ms": window.latency_ms, "site": window.site, "pages": window.top,
+                    "trending": window.trending, "funnel": window.funnel, "bounce_rates": window.bounce_rates,
+                    "provisional_bounce_rates": window.provisional, "transitions": window.transitions, "paths": window.paths });
                 print_line(&line.to_string());
             }
             _ if window.site.site_id != self.site => {}
             Mode::Plain => {
                 let proof = footer.proof_line().map_or(String::new(), |line| format!("\n{line}"));
-                print_line(&format!("{}{}{proof}\n", self.view.draw(&window, 100, false), footer.draw(100)));
+                let section = self.section.of_window(self.shown);
+                let text = self.view.draw(&window, section, &self.anomalies, 100, false);
+                print_line(&format!("{text}{}{proof}\n", footer.draw(100)));
+                self.shown += 1;
                 self.view.remember(&window);
             }
             Mode::Terminal(_) => {
                 if let Some(previous) = self.current.replace(window) {
                     self.view.remember(&previous);
+                    self.shown += 1;
                 }
                 self.redraw(footer);
             }
+        }
+    }
+
+    /// Shows an anomaly.
+    pub fn anomaly(&mut self, anomaly: Anomaly) {
+        match &self.mode {
+            Mode::Json => {
+                let mut line = json!(anomaly);
+                line["type"] = "anomaly".into();
+                print_line(&line.to_string());
+            }
+            _ if anomaly.site_id != self.site => return,
+            Mode::Plain => print_line(&anomaly_line(&anomaly, 100)),
+            Mode::Terminal(_) => {}
+        }
+        // written again after a restart: the same one
+        if !self.anomalies.contains(&anomaly) {
+            self.anomalies.push_front(anomaly);
+            self.anomalies.truncate(ANOMALIES);
         }
     }
 
@@ -155,7 +199,9 @@ impl Live {
         let (height, width) = (usize::from(height), usize::from(width).clamp(40, 140));
         let mut text = String::new();
         if let Some(window) = &self.current {
-            text.push_str(&self.view.draw(window, width, console::colors_enabled()));
+            let section = self.section.of_window(self.shown);
+            let colour = console::colors_enabled();
+            text.push_str(&self.view.draw(window, section, &self.anomalies, width, colour));
             text.push('\n');
         }
         if footer.trouble.is_empty() {

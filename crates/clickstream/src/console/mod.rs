@@ -1,7 +1,8 @@
-//! What people see: steps while starting ([`steps`]), a table per window ([`window`]), the live view ([`live`]).
+//! What people see: steps while starting ([`steps`]), a table per window ([`window`], [`sections`]), the live view ([`live`]).
 //!
 //! Drawing is pure where it can be: a view in, text out, the width as an argument.
 
 pub mod live;
+pub mod sections;
 pub mod steps;
 pub mod window;

@@ -1,13 +1,17 @@
 //! A window as text: the site in one line, then the top pages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use clickstream_event::rows::TopPage;
+use clickstream_event::rows::{Anomaly, TopPage};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use console::{StyledObject, style};
 
+use super::sections::{self, View};
 use crate::results::Window;
+
+/// Gives text a style, or leaves it plain.
+pub type Paint<'p> = &'p dyn Fn(String) -> StyledObject<String>;
 
 /// Draws windows, one after the other: it remembers the last, to show what changed.
 #[derive(Default)]
@@ -17,7 +21,16 @@ pub struct WindowView {
 
 impl WindowView {
     /// The window as text of at most `width` columns, with or without colour.
-    pub fn draw(&self, window: &Window, width: usize, colour: bool) -> String {
+    ///
+    /// `view` chooses what stands below the site's figures; `anomalies` are the newest, first the newest.
+    pub fn draw(
+        &self,
+        window: &Window,
+        view: View,
+        anomalies: &VecDeque<Anomaly>,
+        width: usize,
+        colour: bool,
+    ) -> String {
         let paint = |text: String| -> StyledObject<String> { style(text).force_styling(colour) };
         let site = &window.site;
         let mut text = format!(
@@ -41,11 +54,20 @@ impl WindowView {
         }
         text.push_str(&paint(facts.join(" · ")).dim().to_string());
         text.push_str("\n\n");
-        text.push_str(&self.table(window, width, &paint));
+        match view {
+            View::Top => text.push_str(&self.table(window, width, &paint)),
+            view => text.push_str(&sections::draw(view, window, anomalies, width, &paint)),
+        }
+        // news stays for a window's length
+        let news =
+            anomalies.front().filter(|row| view != View::Anomalies && row.detected_at > site.window_start);
+        if let Some(row) = news {
+            text.push_str(&format!("\n{}\n", paint(sections::anomaly_line(row, width)).yellow()));
+        }
         text
     }
 
-    fn table(&self, window: &Window, width: usize, paint: &dyn Fn(String) -> StyledObject<String>) -> String {
+    fn table(&self, window: &Window, width: usize, paint: Paint<'_>) -> String {
         let mut table = Table::new();
         table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         // rank, views, users, rate, change and their gaps take 45 columns; page and bar share the rest
@@ -95,7 +117,7 @@ impl WindowView {
     }
 
     /// Places won or lost since the previous window, and the change of views.
-    fn change(&self, row: &TopPage, paint: &dyn Fn(String) -> StyledObject<String>) -> String {
+    fn change(&self, row: &TopPage, paint: Paint<'_>) -> String {
         let Some((rank, views)) = self.previous.get(&row.page_url) else {
             return if self.previous.is_empty() {
                 String::new()
@@ -119,14 +141,14 @@ impl WindowView {
 }
 
 /// A bar of eighths of a block.
-fn bar(share: f64, width: usize) -> String {
+pub fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
 /// `text` with its control characters made visible, in at most `width` columns.
-fn shorten(text: &str, width: usize) -> String {
+pub fn shorten(text: &str, width: usize) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if clean.chars().count() <= width {
         return clean;
@@ -201,6 +223,12 @@ mod tests {
                 page(2, "/a/very/long/path/that/does/not/fit/anywhere/at/all\u{7}", 900),
                 page(3, "/x", 30),
             ],
+            trending: Vec::new(),
+            bounce_rates: Vec::new(),
+            provisional: Vec::new(),
+            transitions: Vec::new(),
+            paths: Vec::new(),
+            funnel: None,
             latency_ms: 210,
         }
     }
@@ -214,7 +242,7 @@ mod tests {
         before.top.truncate(2);
         view.remember(&before);
         for width in [50, 80, 120] {
-            let text = view.draw(&window(), width, false);
+            let text = view.draw(&window(), View::Top, &VecDeque::new(), width, false);
             assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= width.max(58)), "{width}\n{text}");
             assert!(
@@ -225,10 +253,10 @@ mod tests {
                 "{text}"
             );
         }
-        let wide = view.draw(&window(), 120, false);
+        let wide = view.draw(&window(), View::Top, &VecDeque::new(), 120, false);
         assert!(wide.contains("2.1 % buy · 12 345.50 revenue") && wide.contains('█'), "{wide}");
         // colour changes no column
-        let coloured = view.draw(&window(), 120, true);
+        let coloured = view.draw(&window(), View::Top, &VecDeque::new(), 120, true);
         assert!(coloured.contains('\u{1b}'));
         let trimmed =
             |text: &str| -> Vec<String> { text.lines().map(|line| line.trim_end().to_owned()).collect() };

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use clickstream_engine::{Config, Engine, Prepared, Verdict, Window};
 use clickstream_event::event::encode_heartbeat;
+use clickstream_event::rows::{Anomaly, Session};
 use clickstream_event::{Timestamp, decode, topic};
 use clickstream_log::{Log, LogError, Options, Record, Topic};
 use clickstream_traffic::heartbeat::SILENCE_MS;
@@ -18,10 +19,12 @@ use tokio::sync::mpsc;
 
 use super::inlet::{Batch, Inlet};
 use super::restart;
-use super::results::{Results, is_new};
+use super::results::Results;
 use super::shards::{self, Counting};
 use crate::logs::embedded::EmbeddedLog;
 use crate::logs::{Bounds, Log as _};
+use crate::proof::row::{Row as ResultRow, of_window};
+use crate::proof::whole::Whole;
 use crate::results::{Arrived, Row};
 
 /// Events are collected for so long before they are written together.
@@ -124,8 +127,8 @@ struct Worker {
     engine: Engine<Counting>,
     events: Topic,
     results: Results,
-    /// Windows from here on are whole in what was read.
-    whole_from: Option<Timestamp>,
+    /// Which rows can be computed from what was read.
+    whole: Whole,
     /// When the last record of each partition arrived.
     last_arrival: Vec<i64>,
     /// Time never goes back in the log, whatever the machine's clock does.
@@ -164,7 +167,7 @@ impl Worker {
         };
         let progress = results.progress().clone();
         let (offsets, whole_from) =
-            restart::start(&events_dir, settings.partitions, settings.engine.windows, &progress)?;
+            restart::start(&events_dir, settings.partitions, &settings.engine, &progress)?;
         let partitions = settings.partitions as usize;
         let mut worker = Self {
             engine: Engine::with_shards(
@@ -174,7 +177,7 @@ impl Worker {
             ),
             events,
             results,
-            whole_from,
+            whole: Whole::new(whole_from, settings.engine.windows, settings.engine.session_gap_ms),
             last_arrival: vec![0; partitions],
             now: 0,
             rows,
@@ -200,12 +203,9 @@ impl Worker {
             if let Some(letter) = verdict.dead_letter(record.partition, record.offset, record.value) {
                 self.results.letter(&letter, record.arrival)?;
             }
-            if self.engine.has_closed() {
-                self.write_windows(None)?;
-            }
-            Ok(())
+            self.write_rows(None)
         })?;
-        self.results.commit(&ends, Timestamp(self.now))?;
+        self.results.commit(&ends, self.engine.watermark(), Timestamp(self.now))?;
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).replayed = bounds.len();
         Ok(())
     }
@@ -292,33 +292,63 @@ impl Worker {
                 }
             }
         }
-        if self.engine.has_closed() {
-            self.write_windows(Some((&ends, committed)))?;
-        }
-        self.results.commit(&ends, arrival)
+        self.write_rows(Some((&ends, committed)))?;
+        self.results.commit(&ends, self.engine.watermark(), arrival)
     }
 
-    /// Writes the rows of closed windows; `live` has the ends of the partitions, and when the record that closed them was
+    /// Writes what the watermark has decided; `live` has the ends of the partitions, and when the record that closed windows was
     /// acknowledged.
-    fn write_windows(&mut self, live: Option<(&[u64], Instant)>) -> Result<()> {
-        let windows = self.settings.engine.windows;
+    fn write_rows(&mut self, live: Option<(&[u64], Instant)>) -> Result<()> {
+        // sessions first: which of them are whole says which windows are
+        let sessions: Vec<Session> = self.engine.sessions().collect();
+        for session in sessions {
+            self.whole.session(&session);
+            self.write(session.into(), live.is_some())?;
+        }
+        let anomalies: Vec<Anomaly> = self.engine.anomalies().collect();
+        for anomaly in anomalies {
+            self.write(anomaly.into(), live.is_some())?;
+        }
+        if !self.engine.has_closed() {
+            return Ok(());
+        }
+        let oldest_session = self.engine.oldest_session();
         let closed: Vec<Window> = self.engine.closed().collect();
-        let whole_from = self.whole_from;
         for window in closed {
-            if !is_new(self.results.progress(), window.end, windows, whole_from) {
-                continue;
+            let end = window.end;
+            let mut rows = Vec::new();
+            of_window(window, &mut |row| rows.push(row));
+            for row in &rows {
+                self.append_row(row)?;
             }
-            self.results.window(&window, Timestamp(self.now))?;
+            if self.results.progress().window_end < Some(end) {
+                self.results.end_window(end, oldest_session);
+            }
             let Some((ends, committed)) = live else { continue };
-            self.results.commit(ends, Timestamp(self.now))?;
+            self.results.commit(ends, self.engine.watermark(), Timestamp(self.now))?;
             let took = committed.elapsed().as_micros() as u64;
             self.figures.lock().unwrap_or_else(PoisonError::into_inner).fire_us.push(took);
-            self.show(topic::PAGE_METRICS, Row::Other(window.end));
-            self.show(topic::PRODUCT_METRICS, Row::Other(window.end));
-            window.top.into_iter().for_each(|row| self.show(topic::TOP_PAGES, Row::Top(row)));
-            window.sites.into_iter().for_each(|row| self.show(topic::SITE_METRICS, Row::Site(row)));
+            rows.into_iter().for_each(|row| self.show(row.topic(), row.into()));
         }
         Ok(())
+    }
+
+    /// Appends a row and shows it.
+    fn write(&mut self, row: ResultRow, live: bool) -> Result<()> {
+        if self.append_row(&row)? && live {
+            self.show(row.topic(), row.into());
+        }
+        Ok(())
+    }
+
+    /// Appends a row, unless it was written before a restart or cannot be known.
+    fn append_row(&mut self, row: &ResultRow) -> Result<bool> {
+        let gap = self.settings.engine.session_gap_ms;
+        let new = self.results.progress().lacks(row, gap) && self.whole.holds(row);
+        if new {
+            self.results.row(row, Timestamp(self.now))?;
+        }
+        Ok(new)
     }
 
     fn show(&self, topic: &'static str, row: Row) {

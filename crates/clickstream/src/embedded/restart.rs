@@ -1,18 +1,21 @@
 //! Where the log is read again after a stop of any kind.
 //!
 //! There is no state to restore: results are a function of the log, and the log is there. Let `end` be the end of the last
-//! window that was written. The next window begins one slide after that one did; every event in it and in all later ones
-//! has event time at or after that, and as event time is never later than arrival, stands at or after the first record that
-//! arrived then. So a window's length of the log is read again, and goes on where the results end. What is late, and what is a copy,
-//! is decided as before; `clickstream_stack::job::resume` has the proof in full, for Flink's job.
+//! window that was written. The next window begins one slide after that one did, and what its rows look back to is known
+//! ([`crate::proof::whole`]): two windows for labelled bots, a baseline for traffic, the beginning of every session that was open.
+//! As event time is never later than arrival, all of it stands at or after the first record that arrived then. So that part of
+//! the log is read again, and goes on where the results end. What is late, and what is a copy, is decided as before;
+//! `clickstream_stack::job::resume` has the proof in full, for Flink's job.
 
 use std::path::Path;
 
 use anyhow::Result;
-use clickstream_event::{Timestamp, Windows, topic};
+use clickstream_engine::Config;
+use clickstream_event::{Timestamp, topic};
 use clickstream_log::{Reader, bounds};
 
 use super::results::{PROGRESS, Progress};
+use crate::proof::whole::Whole;
 
 /// Rows of each topic that are read at a start.
 const CHECKED: u64 = 100_000;
@@ -41,14 +44,19 @@ pub fn check(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where each partition of the events is read from, and from when on windows are whole there (`None`: all are).
+/// Where each partition of the events is read from, and from when on all events are known there (`None`: all are).
 pub fn start(
     dir: &Path,
     partitions: u32,
-    windows: Windows,
+    config: &Config,
     progress: &Progress,
 ) -> Result<(Vec<u64>, Option<Timestamp>)> {
-    let from = progress.window_end.map(|end| windows.first_start_at(Timestamp(end.0 - windows.size_ms())));
+    let Config { windows, session_gap_ms, .. } = *config;
+    let from = progress.window_end.map(|end| {
+        let rows = end.0 - windows.size_ms() - Whole::reach_ms(windows, session_gap_ms);
+        let sessions = progress.oldest_session.map_or(i64::MAX, |first| first.0 - session_gap_ms);
+        windows.first_start_at(Timestamp(rows.min(sessions) - windows.slide_ms()))
+    });
     let mut offsets = Vec::new();
     let mut whole_from = None;
     for partition in 0..partitions {

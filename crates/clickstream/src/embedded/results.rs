@@ -1,12 +1,12 @@
 //! The result topics in files, and a record of how far they have got.
 
 use anyhow::Result;
-use clickstream_engine::Window;
 use clickstream_event::rows::DeadLetter;
-use clickstream_event::{Timestamp, Windows, topic};
+use clickstream_event::{Timestamp, topic};
 use clickstream_log::{Log, Record, Topic, commit_together};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+
+use crate::proof::row::Row;
 
 /// How far the results have got; not for users.
 pub const PROGRESS: &str = "clickstream.progress";
@@ -18,15 +18,19 @@ pub struct Progress {
     pub offsets: Vec<u64>,
     /// End of the last window that is written.
     pub window_end: Option<Timestamp>,
+    /// The first event of all sessions that were open then.
+    #[serde(default)]
+    pub oldest_session: Option<Timestamp>,
+    /// What the watermark decides at once, sessions and anomalies, is written up to here.
+    #[serde(default)]
+    pub watermark: Option<Timestamp>,
 }
 
 /// The topics, in the order they are written: whatever a kill leaves behind, where [`PROGRESS`] stands the rest stands too.
 pub struct Results {
     letters: Topic,
-    pages: Topic,
-    products: Topic,
-    top: Topic,
-    sites: Topic,
+    /// As in [`topic::RESULTS`].
+    rows: Vec<Topic>,
     progress_topic: Topic,
     progress: Progress,
     /// Something is appended and not written.
@@ -39,10 +43,7 @@ impl Results {
     pub fn open(log: &Log, last: Progress) -> Result<Self> {
         Ok(Self {
             letters: log.topic(topic::DEAD_LETTERS, 1)?,
-            pages: log.topic(topic::PAGE_METRICS, 1)?,
-            products: log.topic(topic::PRODUCT_METRICS, 1)?,
-            top: log.topic(topic::TOP_PAGES, 1)?,
-            sites: log.topic(topic::SITE_METRICS, 1)?,
+            rows: topic::RESULTS.iter().map(|name| log.topic(name, 1)).collect::<Result<_, _>>()?,
             progress_topic: log.topic(PROGRESS, 1)?,
             progress: last,
             dirty: false,
@@ -67,57 +68,53 @@ impl Results {
         Ok(true)
     }
 
-    /// Appends the rows of a window.
-    pub fn window(&mut self, window: &Window, now: Timestamp) -> Result<()> {
+    /// Appends a row.
+    pub fn row(&mut self, row: &Row, now: Timestamp) -> Result<()> {
+        let name = row.topic();
+        let Some(topic) =
+            topic::RESULTS.iter().position(|known| *known == name).and_then(|n| self.rows.get_mut(n))
+        else {
+            return Ok(());
+        };
         let (key, value) = &mut self.scratch;
-        let mut append =
-            |topic: &mut Topic, name: (&str, Value), site: &str, row: &dyn erased::Row| -> Result<()> {
-                key.clear();
-                value.clear();
-                let mut fields = json!({ "site_id": site, "window_end": window.end });
-                if !name.0.is_empty() {
-                    fields[name.0] = name.1;
-                }
-                serde_json::to_writer(&mut *key, &fields)?;
-                row.write(value)?;
-                topic.append(0, &record(now, Some(key), value))?;
-                Ok(())
-            };
-        for row in &window.pages {
-            append(&mut self.pages, ("page_url", json!(row.page_url)), &row.site_id, row)?;
-        }
-        for row in &window.products {
-            append(&mut self.products, ("product_id", json!(row.product_id)), &row.site_id, row)?;
-        }
-        for row in &window.top {
-            append(&mut self.top, ("rank", json!(row.rank)), &row.site_id, row)?;
-        }
-        for row in &window.sites {
-            append(&mut self.sites, ("", Value::Null), &row.site_id, row)?;
-        }
-        self.progress.window_end = Some(window.end);
+        key.clear();
+        value.clear();
+        row.write_key(key)?;
+        serde_json::to_writer(&mut *value, row)?;
+        topic.append(0, &record(now, Some(key), value))?;
         self.dirty = true;
         Ok(())
     }
 
-    /// Writes what was appended. `offsets`: the ends of the partitions of the events that have been counted.
-    pub fn commit(&mut self, offsets: &[u64], now: Timestamp) -> Result<()> {
+    /// All rows of the window that ends then are appended. `oldest_session`: the first event of all sessions that are open.
+    pub fn end_window(&mut self, end: Timestamp, oldest_session: Option<Timestamp>) {
+        self.progress.window_end = Some(end);
+        self.progress.oldest_session = oldest_session;
+        self.dirty = true;
+    }
+
+    /// Writes what was appended. `offsets`: the ends of the partitions of the events that have been counted; `watermark`: how far
+    /// that has brought event time.
+    pub fn commit(&mut self, offsets: &[u64], watermark: Option<Timestamp>, now: Timestamp) -> Result<()> {
         if !self.dirty {
             return Ok(());
         }
         self.progress.offsets = offsets.to_vec();
+        self.progress.watermark = watermark;
         let value = serde_json::to_vec(&self.progress)?;
         self.progress_topic.append(0, &record(now, None, &value))?;
-        let Self { letters, pages, products, top, sites, progress_topic, .. } = self;
-        commit_together(&mut [letters, pages, products, top, sites, progress_topic])?;
+        let mut all: Vec<&mut Topic> = vec![&mut self.letters];
+        all.extend(&mut self.rows);
+        all.push(&mut self.progress_topic);
+        commit_together(&mut all)?;
         self.dirty = false;
         Ok(())
     }
 
     /// Deletes what is older than this.
     pub fn retain(&mut self, before: Timestamp) -> Result<()> {
-        for topic in [&mut self.letters, &mut self.pages, &mut self.products, &mut self.top, &mut self.sites]
-        {
+        self.letters.retain(before.0)?;
+        for topic in &mut self.rows {
             topic.retain(before.0)?;
         }
         // only its last record is ever read
@@ -126,27 +123,19 @@ impl Results {
     }
 }
 
-fn record<'r>(arrival: Timestamp, key: Option<&'r [u8]>, value: &'r [u8]) -> Record<'r> {
-    Record { arrival_ms: arrival.0, key, truth: None, value: Some(value) }
-}
-
-/// Whether a window is whole in what was read, and was not written before a restart.
-pub fn is_new(progress: &Progress, end: Timestamp, windows: Windows, whole_from: Option<Timestamp>) -> bool {
-    progress.window_end < Some(end) && whole_from.is_none_or(|from| end.0 - windows.size_ms() >= from.0)
-}
-
-mod erased {
-    //! Rows of all kinds through one function.
-
-    use serde::Serialize;
-
-    pub trait Row {
-        fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
-    }
-
-    impl<T: Serialize> Row for T {
-        fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-            serde_json::to_writer(out, self)
+impl Progress {
+    /// Whether a row was not written before a restart.
+    pub fn lacks(&self, row: &Row, session_gap_ms: i64) -> bool {
+        let settled = row.settled_at(session_gap_ms);
+        match row {
+            // written as soon as the watermark decides them; a bot's at its event
+            Row::Anomaly(anomaly) if anomaly.kind == "bot" => self.watermark < Some(settled),
+            Row::Anomaly(_) | Row::Session(_) => self.watermark < Some(Timestamp(settled.0 - 1)),
+            _ => self.window_end < Some(settled),
         }
     }
+}
+
+fn record<'r>(arrival: Timestamp, key: Option<&'r [u8]>, value: &'r [u8]) -> Record<'r> {
+    Record { arrival_ms: arrival.0, key, truth: None, value: Some(value) }
 }

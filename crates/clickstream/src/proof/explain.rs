@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use clickstream_engine::{Config, Engine, Verdict, Window};
+use clickstream_engine::{Config, Engine, Verdict};
+use clickstream_event::rows::{
+    BounceRate, EntryExitPage, HumanTopPage, PageEngagement, PageMetrics, ProvisionalBounceRate, Session,
+    TopPage, TrendingPage,
+};
 use clickstream_event::{Event, Record, Timestamp, decode, topic};
 use serde::Serialize;
 
 use super::prove::whole_from;
-use super::row::Row;
+use super::row::{self, Row, RowKey};
+use super::whole::Whole;
 use crate::logs::{Bounds, Log};
 
 /// What a number is about.
@@ -19,6 +24,10 @@ pub enum Subject {
     Page(String),
     /// A product.
     Product(String),
+    /// A user.
+    User(String),
+    /// A session.
+    Session(String),
     /// The whole site.
     Site,
 }
@@ -29,6 +38,8 @@ impl Subject {
         match self {
             Self::Page(page) => event.page_url == *page,
             Self::Product(product) => event.product_id.as_deref() == Some(product),
+            Self::User(user) => event.user_id == *user,
+            Self::Session(session) => event.session_id == *session,
             Self::Site => true,
         }
     }
@@ -36,17 +47,86 @@ impl Subject {
     /// The text that a record must hold to be about it, if there is one.
     fn text(&self) -> Option<&str> {
         match self {
-            Self::Page(text) | Self::Product(text) => Some(text),
+            Self::Page(text) | Self::Product(text) | Self::User(text) | Self::Session(text) => Some(text),
             Self::Site => None,
         }
     }
 
-    /// The topic with its rows.
-    pub fn topic(&self) -> &'static str {
+    /// What a row is about.
+    pub fn of(row: &Row) -> Self {
+        match row {
+            Row::Page(PageMetrics { page_url, .. })
+            | Row::Top(TopPage { page_url, .. })
+            | Row::HumanTop(HumanTopPage { page_url, .. })
+            | Row::Trending(TrendingPage { page_url, .. })
+            | Row::Bounce(BounceRate { page_url, .. })
+            | Row::ProvisionalBounce(ProvisionalBounceRate { page_url, .. })
+            | Row::EntryExit(EntryExitPage { page_url, .. })
+            | Row::Engagement(PageEngagement { page_url, .. }) => Self::Page(page_url.clone()),
+            Row::Transition(row) => Self::Page(row.to_page.clone()),
+            Row::Path(row) => row.pages.last().map_or(Self::Site, |page| Self::Page(page.clone())),
+            Row::Product(row) => Self::Product(row.product_id.clone()),
+            Row::Session(row) => Self::Session(row.session_id.clone()),
+            Row::Anomaly(row) if matches!(row.kind.as_str(), "bot" | "unusual_user") => {
+                Self::User(row.subject.clone())
+            }
+            Row::Anomaly(row) if row.subject != row.site_id => Self::Page(row.subject.clone()),
+            Row::Anomaly(_) | Row::Site(_) | Row::Funnel(_) => Self::Site,
+        }
+    }
+
+    /// How it is asked for on the command line.
+    pub fn flag(&self) -> String {
         match self {
-            Self::Page(_) => topic::PAGE_METRICS,
-            Self::Product(_) => topic::PRODUCT_METRICS,
-            Self::Site => topic::SITE_METRICS,
+            Self::Page(page) => format!("--page '{page}'"),
+            Self::Product(product) => format!("--product '{product}'"),
+            Self::User(user) => format!("--user '{user}'"),
+            Self::Session(session) => format!("--session '{session}'"),
+            Self::Site => String::new(),
+        }
+    }
+
+    /// Whether a row is about it.
+    fn is_in(&self, row: &Row) -> bool {
+        match (self, row) {
+            (Self::Page(page), Row::Page(PageMetrics { page_url, .. }))
+            | (Self::Page(page), Row::Top(TopPage { page_url, .. }))
+            | (Self::Page(page), Row::HumanTop(HumanTopPage { page_url, .. }))
+            | (Self::Page(page), Row::Trending(TrendingPage { page_url, .. }))
+            | (Self::Page(page), Row::Bounce(BounceRate { page_url, .. }))
+            | (Self::Page(page), Row::ProvisionalBounce(ProvisionalBounceRate { page_url, .. }))
+            | (Self::Page(page), Row::EntryExit(EntryExitPage { page_url, .. }))
+            | (Self::Page(page), Row::Engagement(PageEngagement { page_url, .. })) => page_url == page,
+            (Self::Page(page), Row::Transition(row)) => row.from_page == *page || row.to_page == *page,
+            (Self::Page(page), Row::Path(row)) => row.pages.contains(page),
+            (Self::Product(product), Row::Product(row)) => row.product_id == *product,
+            (Self::User(user), Row::Session(row)) => row.user_id == *user,
+            (Self::Session(session), Row::Session(row)) => row.session_id == *session,
+            (Self::Page(subject) | Self::User(subject), Row::Anomaly(row)) => row.subject == *subject,
+            (Self::Site, Row::Site(_) | Row::Funnel(_)) => true,
+            (Self::Site, Row::Anomaly(row)) => row.subject == row.site_id,
+            _ => false,
+        }
+    }
+}
+
+/// A row about the subject, as the recount gives it and as it stands in its topic.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    /// The topic.
+    pub topic: &'static str,
+    /// By the recount.
+    pub recount: Option<Row>,
+    /// In the topic.
+    pub found: Option<Row>,
+}
+
+impl Compared {
+    /// Whether both say the same.
+    pub fn agrees(&self) -> bool {
+        match (&self.recount, &self.found) {
+            (Some(recount), Some(found)) => recount.content().equals(&found.content()),
+            _ => false,
         }
     }
 }
@@ -84,10 +164,10 @@ pub struct Explanation {
     pub window_end: Timestamp,
     /// Whether the log reaches far enough for the window to have ended.
     pub ended: bool,
-    /// The row as recounted; none if nothing counts.
-    pub recount: Option<Row>,
-    /// The row in the result topic.
-    pub found: Option<serde_json::Value>,
+    /// Rows about it, by topic and key.
+    pub rows: Vec<Compared>,
+    /// Sessions it entered, of those that closed within the window; all sessions, for a site.
+    pub sessions: Vec<Session>,
     /// Events by user.
     pub users: BTreeMap<String, u64>,
     /// Events that count, in the order of their event time.
@@ -109,6 +189,9 @@ pub struct Question {
 
 /// For so long after the end of a window records that are left out of it are looked for, in milliseconds.
 const AFTERWARDS_MS: i64 = 60_000;
+
+/// Rows of a window are looked for among what was written until so long after it, in milliseconds.
+const WRITTEN_WITHIN_MS: i64 = 3_600_000;
 
 /// An event so near to the window is listed among those left out, in milliseconds.
 const NEAR_MS: i64 = 100;
@@ -132,8 +215,10 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     }
     let window_start = Timestamp(window_end.0 - windows.size_ms());
     let bounds = log.bounds(topic::EVENTS)?;
-    // what counts in the window arrived after it began; copies and marks of before may matter for what does not
-    let from = log.offsets_at(topic::EVENTS, Timestamp(window_start.0 - config.dedup_horizon_ms))?;
+    // what counts in the window arrived after it began; what came before decides who was a labelled bot, which sessions go on, and
+    // which events are copies
+    let reach = Whole::reach_ms(windows, config.session_gap_ms).max(config.dedup_horizon_ms);
+    let from = log.offsets_at(topic::EVENTS, Timestamp(window_start.0 - reach))?;
     let part =
         Bounds(bounds.0.iter().zip(&from).map(|((low, high), from)| ((*from).max(*low), *high)).collect());
     let whole_from = whole_from(log, &bounds)?;
@@ -149,8 +234,8 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         window_start,
         window_end,
         ended: false,
-        recount: None,
-        found: None,
+        rows: Vec::new(),
+        sessions: Vec::new(),
         users: BTreeMap::new(),
         counted: Vec::new(),
         left_out: Vec::new(),
@@ -178,8 +263,12 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
                 rejection.to_string(),
             ),
         }
+        let sessions: Vec<_> = engine.sessions().collect();
+        sessions.into_iter().for_each(|row| explanation.session(row, config.session_gap_ms));
+        let anomalies: Vec<_> = engine.anomalies().collect();
+        anomalies.into_iter().for_each(|row| explanation.recounted(row.into(), config.session_gap_ms));
         for window in engine.closed().filter(|window| window.end == window_end) {
-            explanation.recount = explanation.row(window);
+            row::of_window(window, &mut |row| explanation.recounted(row, config.session_gap_ms));
         }
         Ok(())
     });
@@ -194,7 +283,7 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     explanation
         .left_out
         .sort_by_key(|line| (line.left_out.as_deref() == Some("in another window"), order(line)));
-    explanation.found = explanation.written(log)?;
+    explanation.find_written(log, config.session_gap_ms)?;
     Ok(explanation)
 }
 
@@ -266,41 +355,80 @@ impl Explanation {
         }
     }
 
-    fn row(&self, window: Window) -> Option<Row> {
-        match &self.subject {
-            Subject::Page(page) => window
-                .pages
-                .into_iter()
-                .find(|row| row.site_id == self.site_id && row.page_url == *page)
-                .map(Row::Page),
-            Subject::Product(product) => window
-                .products
-                .into_iter()
-                .find(|row| row.site_id == self.site_id && row.product_id == *product)
-                .map(Row::Product),
-            Subject::Site => window.sites.into_iter().find(|row| row.site_id == self.site_id).map(Row::Site),
+    /// Whether a row is about the subject, and of this window.
+    fn takes(&self, row: &Row, gap_ms: i64) -> bool {
+        let at = row.settled_at(gap_ms);
+        let of_window = match row {
+            Row::Session(_) | Row::Anomaly(_) => at > self.window_start && at <= self.window_end,
+            _ => row.span() == (self.window_start, self.window_end),
+        };
+        of_window && row.site() == self.site_id && self.subject.is_in(row)
+    }
+
+    fn session(&mut self, session: Session, gap_ms: i64) {
+        let entered = match &self.subject {
+            Subject::Page(page) => session.entry_page == *page,
+            Subject::Site => true,
+            _ => false,
+        };
+        let closed = session.session_end.0 + gap_ms;
+        if entered
+            && session.site_id == self.site_id
+            && closed > self.window_start.0
+            && closed <= self.window_end.0
+        {
+            self.sessions.push(session.clone());
+        }
+        self.recounted(session.into(), gap_ms);
+    }
+
+    fn recounted(&mut self, row: Row, gap_ms: i64) {
+        if self.takes(&row, gap_ms) {
+            self.rows.push(Compared { topic: row.topic(), recount: Some(row), found: None });
         }
     }
 
-    /// The newest row of the result topic with this key.
-    fn written(&self, log: &dyn Log) -> Result<Option<serde_json::Value>> {
-        let topic = self.subject.topic();
-        let bounds = log.bounds(topic)?;
-        let from = log.offsets_at(topic, self.window_end)?;
-        let part =
-            Bounds(bounds.0.iter().zip(from).map(|((low, high), from)| (from.max(*low), *high)).collect());
-        let mut found = None;
-        log.read(topic, &part, &mut |record| {
-            let Some(row) = record.value.and_then(|value| Row::parse(topic, value)) else { return Ok(()) };
-            let name = row.name().1;
-            if row.window() == (self.window_start, self.window_end)
-                && row.site() == self.site_id
-                && self.subject.text().is_none_or(|text| name == text)
-            {
-                found = Some(serde_json::to_value(&row)?);
+    /// Puts the newest rows of the result topics beside those of the recount.
+    fn find_written(&mut self, log: &dyn Log, gap_ms: i64) -> Result<()> {
+        for name in topic::RESULTS {
+            let bounds = log.bounds(name)?;
+            let from = log.offsets_at(name, self.window_start)?;
+            let to = log.offsets_at(name, Timestamp(self.window_end.0 + WRITTEN_WITHIN_MS))?;
+            let part = bounds
+                .0
+                .iter()
+                .zip(from)
+                .zip(to)
+                .map(|(((low, high), from), to)| (from.max(*low), to.min(*high)));
+            let mut found = Vec::new();
+            log.read(name, &Bounds(part.collect()), &mut |record| {
+                if let Some(row) = record.value.and_then(|value| Row::parse(name, value))
+                    && self.takes(&row, gap_ms)
+                {
+                    found.push(row);
+                }
+                Ok(())
+            })?;
+            for row in found {
+                match self.rows.iter_mut().find(|pair| pair.key() == Some(row.key())) {
+                    Some(pair) => pair.found = Some(row),
+                    None => self.rows.push(Compared { topic: name, recount: None, found: Some(row) }),
+                }
             }
-            Ok(())
-        })?;
-        Ok(found)
+        }
+        let order = |pair: &Compared| topic::RESULTS.iter().position(|name| *name == pair.topic);
+        self.rows.sort_by_cached_key(|pair| (order(pair), pair.any().map(Row::names)));
+        Ok(())
+    }
+}
+
+impl Compared {
+    /// The row, from wherever there is one.
+    pub fn any(&self) -> Option<&Row> {
+        self.recount.as_ref().or(self.found.as_ref())
+    }
+
+    fn key(&self) -> Option<RowKey> {
+        self.any().map(Row::key)
     }
 }

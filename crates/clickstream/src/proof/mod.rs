@@ -4,32 +4,37 @@
 //! What it says rests on nothing but what stands in the topics.
 //!
 //! Three limits decide which rows it can speak of:
-//! - **from**: windows that begin before the log does (its head was cut by retention, or reading began later) cannot be
-//!   recounted, and windows before the first row of the present shape were counted otherwise. An event counts by its event
-//!   time, which is never later than its arrival; so windows that begin at or after the first arrival are whole.
+//! - **from**: rows that look further back than the log does (its head was cut by retention, or reading began later) cannot be
+//!   recounted, see [`whole`], and windows before the first row of the present shape were counted otherwise. An event counts by its
+//!   event time, which is never later than its arrival; so all events from the first arrival on are known.
 //! - **to**: while the pipeline runs, the newest windows may be half written, and after a crash be written again; rows that are
 //!   there are compared at once, but a row is only missing when it should have been written a minute ago.
 //! - what **timing** decides: see [`timing`].
 
+pub mod content;
 pub mod explain;
 pub mod follow;
 pub mod prove;
 pub mod report;
 pub mod row;
 pub mod timing;
+pub mod whole;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 use clickstream_engine::{Config, Engine, Verdict};
+use clickstream_event::result_row::is_windowed;
 use clickstream_event::rows::DeadLetter;
 use clickstream_event::{Record, Timestamp, decode, topic};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::logs::{Bounds, Log, LogRecord};
+use content::Content;
 use report::{Difference, Report};
 use row::{Row, RowKey};
 use timing::Timing;
+use whole::Whole;
 
 /// While the pipeline runs, what is missing may be on its way: after a crash it is written again from a checkpoint. Only what
 /// is older than this, by the newest window written, is missing for good, in milliseconds.
@@ -51,7 +56,7 @@ pub struct Place {
 
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    content: u64,
+    content: Content,
     place: Place,
     /// Whether it was a tombstone, which deletes the row.
     deleted: bool,
@@ -59,8 +64,14 @@ struct Found {
     misplaced: bool,
     /// Whether its window has the shape the proof is for.
     in_shape: bool,
-    /// First instant of its window.
-    start: Timestamp,
+    /// First and last bound of its window.
+    span: (Timestamp, Timestamp),
+    /// From when on nothing can change it.
+    settled_at: Timestamp,
+    /// Whether the recount can speak of it, as far as is known when it is read.
+    whole: bool,
+    /// Whether its time is that of a sliding window.
+    windowed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,13 +98,13 @@ fn is_below((partition, offset): (i32, i64), ends: &[i64]) -> bool {
 pub struct Proof {
     engine: Engine,
     config: Config,
-    /// Windows that begin before this are not whole in the log.
-    whole_from: Option<Timestamp>,
+    /// What can be recounted.
+    whole: Whole,
     found: HashMap<RowKey, Found>,
     /// Rows of the recount that no row was found for yet.
-    waiting: BTreeMap<RowKey, Row>,
-    /// Content of rows that were compared, for rows that are written again later.
-    proven: BTreeMap<RowKey, u64>,
+    waiting: HashMap<RowKey, Row>,
+    /// Rows that were compared, for those that are written again later: what they say, and when they are settled.
+    proven: HashMap<RowKey, (u64, Timestamp)>,
     /// Other window starts that rows of sites have for a window end: the windows were of another shape then.
     other_starts: HashMap<Timestamp, HashSet<Timestamp>>,
     letters: HashMap<(i32, i64), FoundLetter>,
@@ -121,10 +132,10 @@ impl Proof {
         Self {
             engine: Engine::new(config, partitions),
             config,
-            whole_from,
+            whole: Whole::new(whole_from, config.windows, config.session_gap_ms),
             found: HashMap::new(),
-            waiting: BTreeMap::new(),
-            proven: BTreeMap::new(),
+            waiting: HashMap::new(),
+            proven: HashMap::new(),
             other_starts: HashMap::new(),
             letters: HashMap::new(),
             expected_letters: BTreeMap::new(),
@@ -157,7 +168,7 @@ impl Proof {
         let mut undecided = false;
         let verdict = match decode(value.unwrap_or_default(), arrival, self.config.rules) {
             Ok(decoded) => {
-                undecided = self.whole_from.is_some_and(|from| decoded.event_time() < from);
+                undecided = self.whole.from().is_some_and(|from| decoded.event_time() < from);
                 if undecided {
                     // whether it was late cannot be told; no whole window holds it
                     let at = (partition, offset);
@@ -191,14 +202,24 @@ impl Proof {
                 }
             }
         }
+        self.take_recounted();
+    }
+
+    /// Compares what the engine has decided since the last time.
+    fn take_recounted(&mut self) {
+        // sessions first: which of them are whole says which windows are
+        let sessions: Vec<_> = self.engine.sessions().collect();
+        for session in sessions {
+            self.whole.session(&session);
+            self.recounted(session.into());
+        }
+        let anomalies: Vec<_> = self.engine.anomalies().collect();
+        anomalies.into_iter().for_each(|anomaly| self.recounted(anomaly.into()));
         if self.engine.has_closed() {
             let closed: Vec<_> = self.engine.closed().collect();
             for window in closed {
                 self.closed_to = Some(window.end);
-                let rows = window.pages.into_iter().map(Row::Page);
-                let rows = rows.chain(window.products.into_iter().map(Row::Product));
-                let rows = rows.chain(window.sites.into_iter().map(Row::Site));
-                rows.chain(window.top.into_iter().map(Row::Top)).for_each(|row| self.recounted(row));
+                row::of_window(window, &mut |row| self.recounted(row));
             }
         }
     }
@@ -215,8 +236,9 @@ impl Proof {
             return;
         };
         let windows = self.config.windows;
-        let (start, end) = row.window();
-        let in_shape = end.0 - start.0 == windows.size_ms() && end.0 % windows.slide_ms() == 0;
+        let (start, end) = row.span();
+        let windowed = is_windowed(name);
+        let in_shape = !windowed || (end.0 - start.0 == windows.size_ms() && end.0 % windows.slide_ms() == 0);
         if in_shape && matches!(row, Row::Site(_)) {
             self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
             self.newest_written = self.newest_written.max(Some(end));
@@ -230,11 +252,14 @@ impl Proof {
             deleted: false,
             misplaced: !row.has_key(record.key),
             in_shape,
-            start,
+            span: (start, end),
+            settled_at: row.settled_at(self.config.session_gap_ms),
+            whole: self.whole.holds(&row),
+            windowed,
         };
         let key = row.key();
-        if let Some(content) = self.proven.get(&key) {
-            if *content == found.content && !found.misplaced {
+        if let Some((content, _)) = self.proven.get(&key) {
+            if *content == found.content.bits() && !found.misplaced {
                 self.report.written_again += 1;
             } else {
                 self.report.differ(name);
@@ -249,7 +274,7 @@ impl Proof {
                     && !before.deleted
                     && before.in_shape == in_shape
                 {
-                    if before.content == found.content && before.misplaced == found.misplaced {
+                    if before.content.equals(&found.content) && before.misplaced == found.misplaced {
                         self.report.written_again += 1;
                     } else {
                         // a row that was overwritten differently: one of the two is wrong, whichever it is
@@ -321,25 +346,27 @@ impl Proof {
         }
     }
 
-    /// Whether the recount can speak of windows that end at `end`.
-    fn is_whole(&self, end: Timestamp) -> bool {
-        self.whole_from.is_none_or(|from| end.0 - self.config.windows.size_ms() >= from.0)
-    }
-
     /// Whether a row was written when windows were of another shape. A row cannot say that of itself: its site's row must say so
     /// too.
-    fn is_of_another_shape(&self, end: Timestamp, found: &Found) -> bool {
-        !found.in_shape && self.other_starts.get(&end).is_some_and(|starts| starts.contains(&found.start))
+    fn is_of_another_shape(&self, found: &Found) -> bool {
+        let (start, end) = found.span;
+        if !found.windowed {
+            // it does not say for what window it was found; nothing is said of what came before the first of this shape
+            return self.first_written.is_none_or(|first| found.settled_at < first);
+        }
+        !found.in_shape && self.other_starts.get(&end).is_some_and(|starts| starts.contains(&start))
     }
 
     fn timing_touches(&self, row: &Row) -> bool {
-        self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.window()))
+        self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.span()))
     }
 
     /// Takes a row of the recount.
     fn recounted(&mut self, row: Row) {
         let key = row.key();
-        if !self.is_whole(key.window_end) {
+        if !self.whole.holds(&row) {
+            // it may be right, but that cannot be told
+            self.report.before += u64::from(self.found.remove(&key).is_some());
             return;
         }
         match self.found.remove(&key) {
@@ -352,12 +379,13 @@ impl Proof {
 
     fn compare(&mut self, key: RowKey, expected: Row, found: Found) {
         let topic = expected.topic();
-        let content = expected.content();
-        if found.content == content && !found.misplaced {
-            self.proven.insert(key, content);
+        if found.content.equals(&expected.content()) && !found.misplaced {
+            self.proven.insert(key, (found.content.bits(), found.settled_at));
             self.report.checked(topic);
-            self.report.prove(key.window_end);
-        } else if self.is_of_another_shape(key.window_end, &found) {
+            if found.windowed {
+                self.report.prove(found.span.1);
+            }
+        } else if self.is_of_another_shape(&found) {
             self.report.other_shapes += 1;
         } else if self.timing_touches(&expected) {
             self.report.timing_rows += 1;
@@ -375,13 +403,15 @@ impl Proof {
         let Some(newest) = self.newest_written else { return };
         let to = if all_written { newest } else { Timestamp(newest.0 - slide.max(RECOVERY_MS)) };
         let first = self.first_written.unwrap_or(newest);
+        let gap = self.config.session_gap_ms;
         let settled: Vec<RowKey> =
-            self.waiting.keys().take_while(|key| key.window_end <= to).copied().collect();
+            self.waiting.iter().filter(|(_, row)| row.settled_at(gap) <= to).map(|(key, _)| *key).collect();
         for key in settled {
             let Some(row) = self.waiting.remove(&key) else { continue };
-            if self.other_starts.contains_key(&key.window_end) {
+            let end = row.span().1;
+            if is_windowed(row.topic()) && self.other_starts.contains_key(&end) {
                 self.report.other_shapes += 1;
-            } else if key.window_end < first {
+            } else if row.settled_at(gap) < first {
                 self.report.before += 1;
             } else if self.timing_touches(&row) {
                 self.report.timing_rows += 1;
@@ -392,20 +422,20 @@ impl Proof {
         }
         let closed = self.closed_to.unwrap_or_default();
         for (key, found) in std::mem::take(&mut self.found) {
-            if self.is_of_another_shape(key.window_end, &found) {
+            if self.is_of_another_shape(&found) {
                 self.report.other_shapes += 1;
-            } else if key.window_end > closed && key.window_end.0 % slide == 0 {
+            } else if found.settled_at > closed && (found.settled_at.0 % slide == 0 || !found.windowed) {
                 self.found.insert(key, found);
             } else if found.deleted {
                 // counted when it was deleted
-            } else if self.is_whole(key.window_end) {
+            } else if found.whole {
                 self.report.unexpected(found.place.topic);
                 self.report.add(Difference::unexpected(found.place));
             } else {
                 self.report.before += 1;
             }
         }
-        self.report.from = Some(first.max(self.whole_from.map_or(first, |from| {
+        self.report.from = Some(first.max(self.whole.from().map_or(first, |from| {
             let windows = self.config.windows;
             Timestamp(windows.first_start_at(from).0 + windows.size_ms())
         })));
@@ -442,9 +472,8 @@ impl Proof {
     /// Forgets rows of windows that ended before a time, and dead letters of records below some offsets; a long-running proof
     /// calls it now and then. What of it is written again is not compared.
     pub fn forget(&mut self, before: Timestamp, below: &[i64]) {
-        let bound = RowKey::first_of(before);
-        self.proven = self.proven.split_off(&bound);
-        self.found.retain(|key, _| key.window_end >= before);
+        self.proven.retain(|_, (_, settled_at)| *settled_at >= before);
+        self.found.retain(|_, found| found.settled_at >= before);
         self.proven_letters.retain(|at, _| !is_below(*at, below));
         self.undecided.retain(|at| !is_below(*at, below));
         self.forgotten = below.to_vec();

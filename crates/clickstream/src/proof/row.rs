@@ -1,176 +1,218 @@
-//! A row of a result topic, reduced to what is compared: its key, and a fingerprint of everything it says.
+//! A row of a result topic, reduced to what is compared: its key, when it is settled, and what it says.
 
-use clickstream_event::rows::{PageMetrics, ProductMetrics, SiteMetrics, TopPage};
+use clickstream_engine::Window;
+use clickstream_event::result_row::{ResultRow, erased, key_fields};
+use clickstream_event::rows::{
+    Anomaly, BounceRate, CommonPath, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
+    PageTransition, ProductMetrics, ProvisionalBounceRate, Session, SiteMetrics, TopPage, TrendingPage,
+};
 use clickstream_event::{Timestamp, topic};
 use serde::Serialize;
 use serde_json::Value;
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
-/// A row of any result topic.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-#[serde(untagged)]
-pub enum Row {
-    /// Of the page metrics.
-    Page(PageMetrics),
-    /// Of the product metrics.
-    Product(ProductMetrics),
-    /// Of the site metrics.
-    Site(SiteMetrics),
-    /// Of the top pages.
-    Top(TopPage),
+use super::content::Content;
+
+macro_rules! rows {
+    ($($variant:ident $row:ident $topic:ident,)*) => {
+        /// A row of any result topic.
+        #[derive(Clone, PartialEq, Debug, Serialize)]
+        #[serde(untagged)]
+        #[allow(missing_docs)]
+        pub enum Row {
+            $($variant($row)),*
+        }
+
+        impl Row {
+            /// Reads a row; `None` for what is none.
+            pub fn parse(name: &str, value: &[u8]) -> Option<Self> {
+                match name {
+                    $(topic::$topic => serde_json::from_slice(value).ok().map(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            fn inner(&self) -> &dyn Inner {
+                match self {
+                    $(Self::$variant(row) => row),*
+                }
+            }
+        }
+
+        $(impl From<$row> for Row {
+            fn from(row: $row) -> Self {
+                Self::$variant(row)
+            }
+        })*
+    };
 }
 
-/// The key of a row, and the window it belongs to.
+rows! {
+    Page PageMetrics PAGE_METRICS,
+    Product ProductMetrics PRODUCT_METRICS,
+    Site SiteMetrics SITE_METRICS,
+    Top TopPage TOP_PAGES,
+    HumanTop HumanTopPage HUMAN_TOP_PAGES,
+    Trending TrendingPage TRENDING_PAGES,
+    Session Session SESSIONS,
+    Bounce BounceRate BOUNCE_RATES,
+    ProvisionalBounce ProvisionalBounceRate PROVISIONAL_BOUNCE_RATES,
+    Transition PageTransition PAGE_TRANSITIONS,
+    EntryExit EntryExitPage ENTRY_EXIT_PAGES,
+    Path CommonPath COMMON_PATHS,
+    Funnel Funnel FUNNELS,
+    Engagement PageEngagement PAGE_ENGAGEMENT,
+    Anomaly Anomaly ANOMALIES,
+}
+
+/// Gives all rows of a window of the recount.
+pub fn of_window(window: Window, take: &mut dyn FnMut(Row)) {
+    let Window {
+        end: _,
+        pages,
+        products,
+        sites,
+        top,
+        human_top,
+        trending,
+        bounce_rates,
+        provisional_bounce_rates,
+        transitions,
+        entry_exit,
+        paths,
+        funnels,
+        engagement,
+    } = window;
+    pages.into_iter().for_each(|row| take(row.into()));
+    products.into_iter().for_each(|row| take(row.into()));
+    sites.into_iter().for_each(|row| take(row.into()));
+    top.into_iter().for_each(|row| take(row.into()));
+    human_top.into_iter().for_each(|row| take(row.into()));
+    trending.into_iter().for_each(|row| take(row.into()));
+    bounce_rates.into_iter().for_each(|row| take(row.into()));
+    provisional_bounce_rates.into_iter().for_each(|row| take(row.into()));
+    transitions.into_iter().for_each(|row| take(row.into()));
+    entry_exit.into_iter().for_each(|row| take(row.into()));
+    paths.into_iter().for_each(|row| take(row.into()));
+    funnels.into_iter().for_each(|row| take(row.into()));
+    engagement.into_iter().for_each(|row| take(row.into()));
+}
+
+/// [`ResultRow`] through one pointer.
+trait Inner {
+    fn topic(&self) -> &'static str;
+    fn site(&self) -> &str;
+    fn span(&self) -> (Timestamp, Timestamp);
+    fn names(&self) -> Vec<String>;
+    fn content(&self) -> Content;
+    fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
+}
+
+impl<T: ResultRow> Inner for T {
+    fn topic(&self) -> &'static str {
+        ResultRow::topic(self)
+    }
+    fn site(&self) -> &str {
+        ResultRow::site(self)
+    }
+    fn span(&self) -> (Timestamp, Timestamp) {
+        ResultRow::span(self)
+    }
+    fn names(&self) -> Vec<String> {
+        ResultRow::names(self)
+    }
+    fn content(&self) -> Content {
+        Content::of(self)
+    }
+    fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        erased::Row::write_key(self, out)
+    }
+}
+
+/// Fingerprint of a row's topic and the values of its key fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct RowKey {
-    /// End of the window.
-    pub window_end: Timestamp,
-    /// Fingerprint of topic, site, window end and name or rank.
-    fingerprint: u128,
-}
+pub struct RowKey(u128);
 
 impl RowKey {
-    /// The least key of a window that ends at `window_end`.
-    pub fn first_of(window_end: Timestamp) -> Self {
-        Self { window_end, fingerprint: 0 }
-    }
-
-    fn of(topic: &str, site: &str, window_end: Timestamp, name: &str) -> Self {
-        let text = format!("{topic}\u{0}{site}\u{0}{}\u{0}{name}", window_end.0);
-        Self { window_end, fingerprint: xxh3_128(text.as_bytes()) }
+    fn of(topic: &str, values: impl IntoIterator<Item = String>) -> Self {
+        let mut text = topic.to_owned();
+        for value in values {
+            text.push('\u{0}');
+            text.push_str(&value);
+        }
+        Self(xxh3_128(text.as_bytes()))
     }
 }
 
-/// The key of the row that a record's key names.
+/// The key of the row that a record's key names: it must hold the key fields of the topic, and nothing else.
 pub fn named_by(topic: &str, key: &[u8]) -> Option<RowKey> {
-    let key: Value = serde_json::from_slice(key).ok()?;
-    let window_end = Timestamp::parse(key["window_end"].as_str()?)?;
-    let name = match topic {
-        topic::PAGE_METRICS => key["page_url"].as_str()?.to_owned(),
-        topic::PRODUCT_METRICS => key["product_id"].as_str()?.to_owned(),
-        topic::TOP_PAGES => key["rank"].to_string(),
-        _ => String::new(),
+    let key: serde_json::Map<String, Value> = serde_json::from_slice(key).ok()?;
+    let fields = key_fields(topic);
+    if key.len() != fields.len() {
+        return None;
+    }
+    let text = |field: &&str| match key.get(*field)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     };
-    Some(RowKey::of(topic, key["site_id"].as_str()?, window_end, &name))
+    Some(RowKey::of(topic, fields.iter().map(text).collect::<Option<Vec<String>>>()?))
 }
 
 impl Row {
-    /// Reads a row; `None` for what is none.
-    pub fn parse(topic: &str, value: &[u8]) -> Option<Self> {
-        match topic {
-            topic::PAGE_METRICS => serde_json::from_slice(value).ok().map(Self::Page),
-            topic::PRODUCT_METRICS => serde_json::from_slice(value).ok().map(Self::Product),
-            topic::SITE_METRICS => serde_json::from_slice(value).ok().map(Self::Site),
-            topic::TOP_PAGES => serde_json::from_slice(value).ok().map(Self::Top),
-            _ => None,
-        }
-    }
-
     /// The topic it stands in.
     pub fn topic(&self) -> &'static str {
-        match self {
-            Self::Page(_) => topic::PAGE_METRICS,
-            Self::Product(_) => topic::PRODUCT_METRICS,
-            Self::Site(_) => topic::SITE_METRICS,
-            Self::Top(_) => topic::TOP_PAGES,
-        }
+        self.inner().topic()
     }
 
     /// The site.
     pub fn site(&self) -> &str {
+        self.inner().site()
+    }
+
+    /// First and last bound of the time it is about.
+    pub fn span(&self) -> (Timestamp, Timestamp) {
+        self.inner().span()
+    }
+
+    /// From when on, in event time, nothing can change it: the end of its window, the session's end plus the gap.
+    pub fn settled_at(&self, session_gap_ms: i64) -> Timestamp {
+        let (_, end) = self.span();
         match self {
-            Self::Page(row) => &row.site_id,
-            Self::Product(row) => &row.site_id,
-            Self::Site(row) => &row.site_id,
-            Self::Top(row) => &row.site_id,
+            Self::Session(_) => Timestamp(end.0 + session_gap_ms),
+            _ => end,
         }
     }
 
-    /// First instant of the window, and first after it.
-    pub fn window(&self) -> (Timestamp, Timestamp) {
-        match self {
-            Self::Page(row) => (row.window_start, row.window_end),
-            Self::Product(row) => (row.window_start, row.window_end),
-            Self::Site(row) => (row.window_start, row.window_end),
-            Self::Top(row) => (row.window_start, row.window_end),
-        }
-    }
-
-    /// What tells it from other rows of its site and window: the field and its value.
-    pub fn name(&self) -> (&'static str, String) {
-        match self {
-            Self::Page(row) => ("page_url", row.page_url.clone()),
-            Self::Product(row) => ("product_id", row.product_id.clone()),
-            Self::Site(_) => ("", String::new()),
-            Self::Top(row) => ("rank", row.rank.to_string()),
-        }
+    /// What tells it from other rows of its site and window: the values of these key fields.
+    pub fn names(&self) -> Vec<String> {
+        self.inner().names()
     }
 
     /// The key.
     pub fn key(&self) -> RowKey {
-        let (_, window_end) = self.window();
-        RowKey::of(self.topic(), self.site(), window_end, &self.name().1)
+        let mut names = self.names().into_iter();
+        let values = key_fields(self.topic()).iter().map(|field| match *field {
+            "site_id" => self.site().to_owned(),
+            "window_end" => self.span().1.to_string(),
+            _ => names.next().unwrap_or_default(),
+        });
+        RowKey::of(self.topic(), values)
+    }
+
+    /// Appends the record's key that names it.
+    pub fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        self.inner().write_key(out)
     }
 
     /// Whether the record's key names the same row as its value does.
     pub fn has_key(&self, key: Option<&[u8]>) -> bool {
-        let (Some(Value::Object(key)), Ok(row)) =
-            (key.and_then(|key| serde_json::from_slice(key).ok()), serde_json::to_value(self))
-        else {
-            return false;
-        };
-        let fields = if matches!(self, Self::Site(_)) { 2 } else { 3 };
-        key.len() == fields && key.iter().all(|(field, value)| row.get(field) == Some(value))
+        key.and_then(|key| named_by(self.topic(), key)) == Some(self.key())
     }
 
-    /// A fingerprint of all it says. Equal for two rows of one key exactly when all counts, times and names are equal and all
-    /// ratios are within 1e-9 of each other.
-    pub fn content(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        let (start, _) = self.window();
-        hash.update(&start.0.to_le_bytes());
-        let mut number = |n: u64| hash.update(&n.to_le_bytes());
-        match self {
-            Self::Page(PageMetrics { counts, .. }) | Self::Product(ProductMetrics { counts, .. }) => {
-                [
-                    counts.view_count,
-                    counts.click_count,
-                    counts.add_to_cart_count,
-                    counts.purchase_count,
-                    counts.unique_users,
-                ]
-                .into_iter()
-                .for_each(&mut number);
-                ratio(counts.click_through_rate, counts.view_count).into_iter().for_each(number);
-            }
-            Self::Site(row) => {
-                [row.event_count, row.view_count, row.click_count, row.add_to_cart_count, row.purchase_count]
-                    .into_iter()
-                    .for_each(&mut number);
-                [row.unique_users, row.active_sessions].into_iter().for_each(&mut number);
-                ratio(row.click_through_rate, row.view_count).into_iter().for_each(&mut number);
-                ratio(row.conversion_rate, row.unique_users).into_iter().for_each(number);
-                hash.update(row.revenue.normalize().to_string().as_bytes());
-            }
-            Self::Top(row) => {
-                [row.view_count, row.unique_users].into_iter().for_each(&mut number);
-                ratio(row.click_through_rate, row.view_count).into_iter().for_each(number);
-                hash.update(row.page_url.as_bytes());
-            }
-        }
-        hash.digest()
-    }
-}
-
-/// A ratio as the whole number it was made of, if it is within 1e-9 of such a ratio; as it is otherwise.
-fn ratio(ratio: Option<f64>, denominator: u64) -> [u64; 2] {
-    match ratio {
-        None => [0, 0],
-        Some(ratio) => {
-            let numerator = (ratio * denominator as f64).round();
-            let exact = numerator >= 0.0 && (ratio - numerator / denominator as f64).abs() <= 1e-9;
-            if exact { [1, numerator as u64] } else { [2, ratio.to_bits()] }
-        }
+    /// All it says.
+    pub fn content(&self) -> Content {
+        self.inner().content()
     }
 }
 
@@ -178,7 +220,7 @@ fn ratio(ratio: Option<f64>, denominator: u64) -> [u64; 2] {
 mod tests {
     use super::*;
 
-    const ROW: &str = r#"{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","page_url":"/","view_count":3,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"click_through_rate":0.3333333333333333}"#;
+    const ROW: &str = r#"{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","page_url":"/","view_count":3,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"click_through_rate":0.3333333333333333,"human_view_count":3,"human_click_count":0,"human_add_to_cart_count":0,"human_purchase_count":0,"human_unique_users":2,"human_click_through_rate":0.0}"#;
 
     fn page(text: &str) -> Row {
         Row::parse(topic::PAGE_METRICS, text.as_bytes()).unwrap()
@@ -187,20 +229,35 @@ mod tests {
     #[test]
     fn content_is_what_a_row_says() {
         let row = page(ROW);
-        assert_eq!(row.content(), page(&ROW.replace("0.3333333333333333", "0.33333333331")).content());
+        let same = |other: &Row| row.content().equals(&other.content());
+        assert!(same(&page(&ROW.replace("0.3333333333333333", "0.33333333331"))));
         for (from, to) in [
             ("\"view_count\":3", "\"view_count\":4"),
             ("\"unique_users\":2", "\"unique_users\":1"),
+            ("\"human_unique_users\":2", "\"human_unique_users\":1"),
             ("0.3333333333333333", "0.333333"),
             ("0.3333333333333333", "null"),
             ("11:15:00.000Z", "11:15:10.000Z"),
         ] {
-            let other = page(&ROW.replace(from, to));
-            assert_ne!(row.content(), other.content(), "{to}");
+            let other = page(&ROW.replacen(from, to, 1));
+            assert!(!same(&other), "{to}");
             assert_eq!(row.key(), other.key());
         }
         assert_ne!(row.key(), page(&ROW.replace("\"/\"", "\"/x\"")).key());
         assert_ne!(row.key(), page(&ROW.replace("11:20:00.000Z", "11:20:10.000Z")).key());
+    }
+
+    #[test]
+    fn money_is_exact_but_for_zeros_at_the_end() {
+        let site = |revenue: &str| {
+            let text = format!(
+                r#"{{"site_id":"shop","window_start":"2026-11-25T11:15:00.000Z","window_end":"2026-11-25T11:20:00.000Z","event_count":3,"view_count":2,"click_count":1,"add_to_cart_count":0,"purchase_count":0,"unique_users":2,"active_sessions":2,"click_through_rate":0.5,"conversion_rate":null,"revenue":{revenue},"human_event_count":0,"human_view_count":0,"human_click_count":0,"human_add_to_cart_count":0,"human_purchase_count":0,"human_unique_users":0,"human_click_through_rate":null,"human_conversion_rate":null,"human_revenue":0}}"#
+            );
+            Row::parse(topic::SITE_METRICS, text.as_bytes()).unwrap().content()
+        };
+        assert!(site("12.5").equals(&site("12.5000")) && site("10").equals(&site("10.0000")));
+        assert!(!site("12.5").equals(&site("12.5001")) && !site("10").equals(&site("100")));
+        assert!(!site("98765432109876.5432").equals(&site("98765432109876.5431")));
     }
 
     #[test]

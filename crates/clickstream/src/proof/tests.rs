@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use clickstream_engine::Config;
+use clickstream_event::result_row::{is_windowed, key_fields};
 use clickstream_event::{Timestamp, Windows, topic};
 use clickstream_recount::logs::{self, Case};
 use clickstream_recount::{Record, Shape, recount};
@@ -62,16 +63,6 @@ impl Log for MemoryLog {
     }
 }
 
-/// Fields of the key of a topic's rows.
-fn key_fields(name: &str) -> &'static [&'static str] {
-    match name {
-        topic::PAGE_METRICS => &["site_id", "window_end", "page_url"],
-        topic::PRODUCT_METRICS => &["site_id", "window_end", "product_id"],
-        topic::TOP_PAGES => &["site_id", "window_end", "rank"],
-        _ => &["site_id", "window_end"],
-    }
-}
-
 impl MemoryLog {
     /// The events of a case, and results as the recount of another log (or the same) gives them.
     fn new(case: &Case, counted: &[Record]) -> Self {
@@ -88,9 +79,11 @@ impl MemoryLog {
             rows.sort_by_key(|row| row["window_end"].to_string());
             for row in rows {
                 let mut row = row.clone();
-                if let Some(revenue) = row["revenue"].as_f64() {
-                    // the recount sums doubles
-                    row["revenue"] = json!((revenue * 10_000.0).round() / 10_000.0);
+                for field in ["revenue", "human_revenue"] {
+                    if let Some(revenue) = row[field].as_f64() {
+                        // the recount sums doubles
+                        row[field] = json!((revenue * 10_000.0).round() / 10_000.0);
+                    }
                 }
                 log.append(name, &row);
             }
@@ -142,7 +135,8 @@ impl MemoryLog {
 
 fn check(case: &Case, log: &MemoryLog) -> Report {
     let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
-    prove(log, Config::new(windows), || Timestamp(i64::MAX / 2)).unwrap()
+    let config = Config { session_gap_ms: case.shape.session_gap_ms, ..Config::new(windows) };
+    prove(log, config, || Timestamp(i64::MAX / 2)).unwrap()
 }
 
 const KINDS: &[&str] = &[
@@ -166,6 +160,24 @@ const KINDS: &[&str] = &[
     "wrong record key",
     "window start moved",
     "no row at all",
+    "number of a further row changed",
+    "further row missing",
+    "further row forged",
+];
+
+/// Topics beside the first four.
+const FURTHER: [&str; 11] = [
+    topic::HUMAN_TOP_PAGES,
+    topic::TRENDING_PAGES,
+    topic::SESSIONS,
+    topic::BOUNCE_RATES,
+    topic::PROVISIONAL_BOUNCE_RATES,
+    topic::PAGE_TRANSITIONS,
+    topic::ENTRY_EXIT_PAGES,
+    topic::COMMON_PATHS,
+    topic::FUNNELS,
+    topic::PAGE_ENGAGEMENT,
+    topic::ANOMALIES,
 ];
 
 /// Whether a dead letter must be there: that of a record of the last moments may still be on its way.
@@ -383,9 +395,66 @@ fn corrupt(kind: &str, case: &Case, pick: usize) -> Option<MemoryLog> {
             }
             log.replace(topic::PAGE_METRICS, n, &row);
         }
-        _ => {
+        "no row at all" => {
             let (n, _) = any(&mut log, topic, &|_| true)?;
             log.records(topic)[n].value = Some(b"{\"site_id\":1}".to_vec());
+        }
+        _ => {
+            let topic = FURTHER[pick % FURTHER.len()];
+            let first = log
+                .rows(topic::SITE_METRICS, |_| true)
+                .into_iter()
+                .map(|(_, row)| row["window_end"].to_string())
+                .min()?;
+            let last = log
+                .rows(topic::SITE_METRICS, |_| true)
+                .into_iter()
+                .map(|(_, row)| row["window_end"].to_string())
+                .max()?;
+            // of a session or an anomaly before the first window, or after the last, nothing is said
+            let gap = case.shape.session_gap_ms;
+            let at = |row: &Value| match topic {
+                topic::SESSIONS => shifted(&row["session_end"], gap).to_string(),
+                topic::ANOMALIES => row["detected_at"].to_string(),
+                _ => row["window_end"].to_string(),
+            };
+            let (n, mut row) = any(&mut log, topic, &|row| at(row) >= first && at(row) <= last)?;
+            match kind {
+                "further row missing" => log.remove(topic, n),
+                "further row forged" => {
+                    let field = *key_fields(topic).last()?;
+                    row[field] = match &row[field] {
+                        Value::Number(number) => json!(number.as_u64()? + 1_000),
+                        Value::String(text)
+                            if Timestamp::parse(text).is_some() && topic != topic::FUNNELS =>
+                        {
+                            json!(Timestamp(Timestamp::parse(text)?.0 - 1).to_string())
+                        }
+                        _ => json!("/forged"),
+                    };
+                    if topic == topic::FUNNELS {
+                        row["site_id"] = json!("forged");
+                        row["window_end"] = json!(last.trim_matches('"'));
+                    }
+                    log.append(topic, &row);
+                }
+                _ => {
+                    let key = key_fields(topic);
+                    let numbers: Vec<String> = row
+                        .as_object()?
+                        .iter()
+                        .filter(|(name, value)| value.is_number() && !key.contains(&name.as_str()))
+                        .map(|(name, _)| name.clone())
+                        .collect();
+                    let field = &numbers[pick / FURTHER.len() % numbers.len()];
+                    row[field] = if row[field].is_u64() {
+                        json!(row[field].as_u64()? + 1)
+                    } else {
+                        json!(row[field].as_f64()? + 1e-6)
+                    };
+                    log.replace(topic, n, &row);
+                }
+            }
         }
     }
     Some(log)
@@ -432,8 +501,13 @@ proptest! {
         let before = Case { shape: Shape { window_ms: case.shape.window_ms * 2, ..case.shape }, log: case.log.clone() };
         let mut old = MemoryLog::new(&before, &case.log);
         for name in topic::RESULTS {
-            let new: Vec<Value> = log.rows(name, |row| row["window_end"].as_str().unwrap() >= change.as_str()).into_iter().map(|(_, row)| row).collect();
-            let rows: Vec<Value> = old.rows(name, |row| row["window_end"].as_str().unwrap() < change.as_str()).into_iter().map(|(_, row)| row).collect();
+            // what belongs to no window: an anomaly does not say for what window it was found
+            let at = |row: &Value| {
+                let time = ["window_end", "detected_at"].iter().find_map(|field| row[*field].as_str());
+                time.unwrap_or(if is_windowed(name) { "" } else { "9" }).to_owned()
+            };
+            let new: Vec<Value> = log.rows(name, |row| at(row) >= change).into_iter().map(|(_, row)| row).collect();
+            let rows: Vec<Value> = old.rows(name, |row| at(row) < change).into_iter().map(|(_, row)| row).collect();
             log.records(name).clear();
             rows.iter().chain(&new).for_each(|row| log.append(name, row));
         }
@@ -455,15 +529,19 @@ proptest! {
             // the memory's rows all arrived at the beginning
             let mut late = log.clone();
             late.topics.get_mut(topic::PAGE_METRICS).unwrap()[0].iter_mut().for_each(|r| r.arrival = i64::MAX);
-            let explanation = explain(&late, Config::new(windows), question).unwrap();
+            let config = Config { session_gap_ms: case.shape.session_gap_ms, ..Config::new(windows) };
+            let explanation = explain(&late, config, question).unwrap();
             prop_assert!(explanation.ended);
             prop_assert_eq!(explanation.users.len() as u64, row["unique_users"].as_u64().unwrap());
             let of = |kind: &str| explanation.counted.iter().filter(|line| line.event_type == kind).count() as u64;
             prop_assert_eq!(of("page_view"), row["view_count"].as_u64().unwrap());
             prop_assert_eq!(of("click"), row["click_count"].as_u64().unwrap());
-            let recount = serde_json::to_value(explanation.recount.unwrap()).unwrap();
+            let own = explanation.rows.iter().find(|pair| pair.topic == topic::PAGE_METRICS).unwrap();
+            let recount = serde_json::to_value(own.recount.as_ref().unwrap()).unwrap();
             prop_assert!(clickstream_recount::same(&recount, &row), "{} {}", recount, row);
-            prop_assert!(explanation.found.is_some());
+            for pair in &explanation.rows {
+                prop_assert!(pair.agrees(), "{:?}", pair);
+            }
         }
     }
 }

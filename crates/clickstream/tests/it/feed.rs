@@ -153,9 +153,9 @@ impl Feed {
     /// The cases worked out by hand for this shape, if their arrivals do not matter.
     pub fn goldens(&mut self) {
         let day = Timestamp::parse("2026-01-01T08:00:00.000Z").unwrap().0;
-        let shape = (self.shape.window_ms, self.shape.slide_ms);
-        let fits =
-            |case: &Case| (case.shape.window_ms, case.shape.slide_ms) == shape && !case.arrivals_matter;
+        let of = |shape: Shape| (shape.window_ms, shape.slide_ms, shape.session_gap_ms);
+        let shape = of(self.shape);
+        let fits = |case: &Case| of(case.shape) == shape && !case.arrivals_matter;
         for case in golden::cases().into_iter().filter(fits) {
             self.part();
             let site = format!("golden{}", self.goldens.len());
@@ -166,7 +166,7 @@ impl Feed {
             for record in &case.log {
                 self.put(record.partition as usize, record.value.clone());
             }
-            self.now += 120_000;
+            self.now = case.log.iter().map(|record| record.arrival).fold(self.now + 120_000, i64::max);
             self.goldens.push(Placed { case, site, offsets });
         }
     }

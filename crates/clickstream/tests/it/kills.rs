@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clickstream_event::topic;
 
 use crate::harness::{SPOILT, World, is_alive, try_read, until};
-use crate::recount::check;
+use crate::recount::{SESSION_GAP, check};
 
 fn newest_window(world: &World) -> Option<String> {
     let ends = try_read(&world.kafka(), topic::SITE_METRICS).ok()?.into_iter().filter_map(|record| {
@@ -37,6 +37,8 @@ fn rows_equal_a_recount_after_killing_everything() {
         "8s",
         "--slide",
         "2s",
+        "--session-gap",
+        SESSION_GAP,
         "--taskmanager-heap",
         "400",
         "--checkpoint-interval",

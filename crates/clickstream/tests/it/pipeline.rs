@@ -8,9 +8,10 @@ use clickstream_event::topic;
 use serde_json::json;
 
 use crate::harness::{SPOILT, World};
-use crate::recount::{check, rows_of};
+use crate::recount::{SESSION_GAP, check, rows_of};
 
-const SHORT: [&str; 6] = ["--window", "8s", "--slide", "2s", "--taskmanager-heap", "400"];
+const SHORT: [&str; 8] =
+    ["--window", "8s", "--slide", "2s", "--session-gap", SESSION_GAP, "--taskmanager-heap", "400"];
 /// One world, one story: sample traffic with everything injected, a stop, a restart, a foreign producer, another window.
 #[test]
 fn rows_equal_a_recount() {
@@ -80,7 +81,7 @@ fn foreign_producer(world: &World) {
 /// The textbook queries give the rows of the fast ones; and a changed window begins with whole windows.
 #[test]
 fn textbook_form_and_changed_window() {
-    let mut world = World::new(&["--taskmanager-heap", "400"]);
+    let mut world = World::new(&["--taskmanager-heap", "400", "--session-gap", SESSION_GAP]);
     world.up(&["--no-generate", "--window", "8s", "--slide", "2s", "--unique-users", "textbook"]);
     world.generate(&["--rate", "400", "--duration", "12s", "--site", "shop,blog"]);
     check(&world, 8_000, 2_000);

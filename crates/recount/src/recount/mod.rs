@@ -211,6 +211,17 @@ pub fn key_of(name: &str, row: &Value) -> String {
     }
 }
 
+/// The watermark at which a row is written.
+pub fn written_at(name: &str, row: &Value, shape: Shape) -> i64 {
+    let at = |field: &str| Timestamp::parse(row[field].as_str().unwrap()).unwrap().0;
+    match name {
+        topic::SESSIONS => at("session_end") + shape.session_gap_ms - 1,
+        topic::ANOMALIES if row["kind"] == "bot" => at("detected_at"),
+        topic::ANOMALIES => at("detected_at") - 1,
+        _ => at("window_end") - 1,
+    }
+}
+
 /// Whether two rows are the same; numbers may differ by 1e-9, or by what a double cannot hold.
 pub fn same(expected: &Value, found: &Value) -> bool {
     match (expected, found) {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use clickstream_event::detection::{BASELINE_MIN_SLIDES, BASELINE_SLIDES, DROP_Z, SPIKE_EVENTS, SPIKE_Z};
+use clickstream_event::detection::{
+    BASELINE_MIN_SLIDES, BASELINE_SLIDES, DROP_RATIO, DROP_Z, EXCESS_VARIANCE, SPIKE_EVENTS, SPIKE_RATIO,
+    SPIKE_Z,
+};
 use serde_json::{Value, json};
 
 use super::{Decided, Event, rounded, time};
@@ -47,11 +50,12 @@ fn anomaly(baseline: &[u64], x: u64, slide_ms: i64) -> Option<Value> {
     let s1 = baseline.iter().sum::<u64>() as f64;
     let s2 = baseline.iter().map(|count| count * count).sum::<u64>() as f64;
     let mean = s1 / n;
-    let deviation = (s2 / n - mean * mean).max(0.0).sqrt().max(mean.sqrt()).max(1.0);
+    let variance = (s2 / n - mean * mean).max(0.0);
+    let deviation = variance.sqrt().max((EXCESS_VARIANCE * mean).sqrt()).max(1.0);
     let z = (x as f64 - mean) / deviation;
-    let kind = if z >= SPIKE_Z && x >= SPIKE_EVENTS {
+    let kind = if z >= SPIKE_Z && x as f64 >= SPIKE_RATIO * mean && x >= SPIKE_EVENTS {
         "traffic_spike"
-    } else if z <= -DROP_Z {
+    } else if z <= -DROP_Z && x as f64 <= DROP_RATIO * mean {
         "traffic_drop"
     } else {
         return None;

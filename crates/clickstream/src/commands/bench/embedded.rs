@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::console::steps::Steps;
 use crate::console::window::thousands;
 use crate::embedded::pipeline::{Pipeline, Settings};
+use crate::proof::row::Row as ResultRow;
 use crate::results::Row;
 
 /// Measures every rate on a log of its own, and gives the report.
@@ -68,7 +69,9 @@ async fn rate_line(config: &Config, rate: f64, options: &Options) -> Result<Stri
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Row::Site(row) = &arrived.row {
+                if let Row::Result(row) = &arrived.row
+                    && let ResultRow::Site(row) = &**row
+                {
                     first.get_or_insert_with(|| began.elapsed());
                     if Instant::now() > measure_from {
                         latencies.push(arrived.at.0 - row.window_end.0);

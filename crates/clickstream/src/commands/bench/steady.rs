@@ -77,7 +77,7 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
     while began.elapsed() < options.measure {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                let Some(end) = arrived.row.window_end() else { continue };
+                let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) else { continue };
                 latencies.record(arrived.topic, end, arrived.at);
             }
             _ = sample.tick() => {
