@@ -151,7 +151,8 @@ impl Directory {
 /// For how many slices names are kept after they were last seen.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Horizons {
-    /// Sites and pages: the window of sessions that closed a gap after the last event, the views of a path, the baseline.
+    /// Sites and pages: the window of sessions that closed a gap after the last event, the views of a path, the baseline, the
+    /// minute of unusual users.
     pages: u32,
     /// Products: the window, and a view up to a window ago.
     products: u32,
@@ -165,11 +166,13 @@ impl Horizons {
     /// Of windows of this shape.
     pub fn new(config: &Config) -> Self {
         let (slices, gap) = (config.windows.slices() as u32, gap_slices(config));
+        let users = Users::horizon(config).max(2 * gap) + gap + 2;
         Self {
-            pages: slices.max(BASELINE_SLIDES) + 3 * gap + 3,
+            pages: users.max(slices.max(BASELINE_SLIDES) + 3 * gap + 3),
             products: slices + 2,
-            users: Users::horizon(config).max(2 * gap) + gap + 2,
-            silence: (slices + gap + 1).max(BASELINE_SLIDES + 2),
+            users,
+            // and the minute that users are judged in
+            silence: (slices + gap + 1).max(BASELINE_SLIDES + 2).max(users),
         }
     }
 

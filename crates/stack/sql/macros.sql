@@ -60,21 +60,24 @@ CASE WHEN RAND() >= 0 THEN COALESCE(MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01
 {%- endmacro %}
 
 {#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}: such a window
-    ends MOD(c - phase, {{ slices }}) slices after the event's own. A second distance makes it two counters in one number: its sum
-    stands above 32 bits. -#}
-{% macro count_first(name, distance='distance', weight='event_count', second=none, second_weight='event_count') -%}
+    ends MOD(c - phase, {{ slices }}) slices after the event's own. -#}
+{% macro count_first(name, distance='distance', weight='weight') -%}
 {% for c in range(slices) -%}
-SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN {{ weight }} ELSE 0 END
-{%- if second %} + CASE WHEN {{ second }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ second }} - phase >= {{ -c }}) THEN {{ second_weight }} * 4294967296 ELSE 0 END{% endif %}) AS {{ name }}_{{ c }}
+SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN {{ weight }} ELSE 0 END) AS {{ name }}_{{ c }}
 {%- if not loop.last %},
          {% endif %}
 {%- endfor %}
 {%- endmacro %}
 
-{#- The counter of the window's own last slice, and its two parts. -#}
+{#- Two counters in one number, the second one above 32 bits: a weight that counts in both, and one that counts in the second. -#}
+{% macro in_both(weight, is_second) %}CASE WHEN {{ is_second }} THEN {{ weight }} * 4294967297 ELSE {{ weight }} END{% endmacro %}
+{% macro in_second(weight) %}{{ weight }} * 4294967296{% endmacro %}
+
+{#- The counter of the window's own last slice, and its two parts. (RAND() >= 0 again: the choice is made once, not in every place
+    that uses it; Java's methods end at 64 KB.) -#}
 {% macro pick(name) -%}
-CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{ slide_s }} - 1, {{ slices }})
-{%- for c in range(slices) %} WHEN {{ c }} THEN {{ name }}_{{ c }}{% endfor %} END
+CASE WHEN RAND() >= 0 THEN CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{ slide_s }} - 1, {{ slices }})
+{%- for c in range(slices) %} WHEN {{ c }} THEN {{ name }}_{{ c }}{% endfor %} END END
 {%- endmacro %}
 {% macro first_of(two) %}MOD({{ two }}, 4294967296){% endmacro %}
 {% macro second_of(two) %}{{ two }} / 4294967296{% endmacro %}

@@ -7,14 +7,24 @@
 -- user's first exactly when distance >= {{ slices }} - (w - s); so unique users are a plain sum, and closing a window costs no
 -- more than for views. w is not known while summing, but w modulo {{ slices }} has only {{ slices }} values: one counter for each,
 -- and the window picks its own at the end.
--- The human_ metrics have a distance of their own (see user_events.sql); their counters share a number with the others.
---
 -- First one row per page, slide and distance, for these are few: only they, not every event, go into the many counters.
 CREATE TEMPORARY VIEW page_slices AS
 SELECT site_id, page_url, distance, human_distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
        {{ event_counts() }}{{ recent_half_of_views }}
 FROM TUMBLE(TABLE page_events, DESCRIPTOR(event_time), {{ slide() }})
 GROUP BY site_id, page_url, distance, human_distance, window_start, window_end, window_time;
+
+-- The human_ metrics have a distance of their own (see user_events.sql), nearly always the same; then an event counts for both in
+-- one number. Where it is another, a row of its own counts for the human users alone.
+CREATE TEMPORARY VIEW page_counts AS
+SELECT site_id, page_url, slice_time, phase, distance, human_distance, {{ in_both('event_count', 'human_distance = distance') }} AS weight,
+       view_count, click_count, add_to_cart_count, purchase_count
+FROM page_slices
+UNION ALL
+SELECT site_id, page_url, slice_time, phase, human_distance, CAST(-1 AS BIGINT), {{ in_second('event_count') }},
+       CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT)
+FROM page_slices
+WHERE human_distance >= 0 AND human_distance <> distance;
 
 CREATE TEMPORARY VIEW page_windows AS
 SELECT site_id, window_start, window_end, window_time, page_url, view_count, click_count, add_to_cart_count, purchase_count,
@@ -29,8 +39,8 @@ FROM (
     SELECT site_id, window_start, window_end, window_time, page_url,
            {{ sums_of_counts() }},
            {{ human_sums(['view_count', 'click_count', 'add_to_cart_count', 'purchase_count']) }},
-           {{ count_first('users', second='human_distance') }}
-    FROM HOP(TABLE page_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
+           {{ count_first('users') }}
+    FROM HOP(TABLE page_counts, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
     GROUP BY site_id, page_url, window_start, window_end, window_time
   )
 )

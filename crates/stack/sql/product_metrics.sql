@@ -12,7 +12,7 @@ SELECT site_id, window_start, window_end, product_id, view_count, click_count, a
 FROM (
   SELECT site_id, window_start, window_end, product_id,
          {{ sums_of_counts() }},
-         {{ count_first('unique_users') }}
+         {{ count_first('unique_users', weight='event_count') }}
   FROM HOP(TABLE product_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, product_id, window_start, window_end
 )

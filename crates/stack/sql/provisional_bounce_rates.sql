@@ -42,7 +42,7 @@ FROM (
     FROM (
       SELECT site_id, window_start, window_end, page_url,
              SUM(entries) AS entries, SUM(begun) AS begun, SUM(decided) AS decided, SUM(bounces) AS bounces,
-             {{ count_first('gone', 'distance', 'bounces', 'distance', 'decided') }}
+             {{ count_first('gone', weight='bounces + ' ~ in_second('decided')) }}
       FROM HOP(TABLE session_news_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
       GROUP BY site_id, page_url, window_start, window_end
     )

@@ -19,11 +19,18 @@ FROM TUMBLE(TABLE session_events, DESCRIPTOR(event_time), {{ slide() }})
 GROUP BY site_id, distance, window_start, window_end, window_time;
 
 -- An event comes twice here, once for its user and once for its session. All but the sessions is summed over the first;
--- at distance 0 an event counts in no counter.
+-- at distance 0 an event counts in no counter. A third row counts for the human users where their distance is another.
 CREATE TEMPORARY VIEW site_slices AS
-SELECT site_id, slice_time, phase, distance AS user_distance, human_distance, CAST(0 AS BIGINT) AS session_distance, event_count AS weight,
+SELECT site_id, slice_time, phase, distance AS user_distance, human_distance, CAST(0 AS BIGINT) AS session_distance,
+       {{ in_both('event_count', 'human_distance = distance') }} AS weight,
        event_count, view_count, click_count, add_to_cart_count, purchase_count, buyer, revenue
 FROM user_slices
+UNION ALL
+SELECT site_id, slice_time, phase, human_distance, CAST(-1 AS BIGINT), CAST(0 AS BIGINT), {{ in_second('event_count') }},
+       CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT),
+       CAST(NULL AS STRING), CAST(NULL AS DECIMAL(38, 4))
+FROM user_slices
+WHERE human_distance >= 0 AND human_distance <> distance
 UNION ALL
 SELECT site_id, slice_time, phase, CAST(0 AS BIGINT), CAST(-1 AS BIGINT), distance, event_count,
        CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT),
@@ -51,8 +58,8 @@ FROM (
              COUNT(DISTINCT buyer) AS buyers, SUM(revenue) AS revenue,
              COUNT(DISTINCT CASE WHEN human_distance >= 0 THEN buyer END) AS human_buyers,
              SUM(CASE WHEN human_distance >= 0 THEN revenue END) AS human_revenue,
-             {{ count_first('users', 'user_distance', 'weight', 'human_distance', 'weight') }},
-             {{ count_first('active_sessions', 'session_distance', 'weight') }}
+             {{ count_first('users', 'user_distance') }},
+             {{ count_first('active_sessions', 'session_distance') }}
       FROM HOP(TABLE site_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
       GROUP BY site_id, window_start, window_end
     )

@@ -40,7 +40,7 @@ FROM (
 
 CREATE TEMPORARY VIEW traffic_anomalies AS
 SELECT site_id, CASE WHEN z > 0 THEN 'traffic_spike' ELSE 'traffic_drop' END AS kind, 'z_score' AS rule, subject,
-       {{ rfc3339('window_end') }} AS detected_at, {{ rfc3339('window_end - ' ~ slide()) }} AS window_start, {{ rfc3339('window_end') }} AS window_end,
+       {{ rfc3339('window_end') }} AS detected_at, {{ rfc3339_of(epoch_ms('window_end') ~ ' - ' ~ slide_ms) }} AS window_start, {{ rfc3339('window_end') }} AS window_end,
        CAST(x AS DOUBLE) AS observed, mean AS expected, z AS score,
        CAST(x AS STRING) || ' events in {{ slide_s }} s, usually ' || {{ rounded('mean') }} || U&' \00B1 ' || {{ rounded('deviation') }} AS reason
 FROM (SELECT *, (x - mean) / deviation AS z FROM baselines)

@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE trending_pages (
 ) {{ sink('trending-pages') }};
 
 INSERT INTO trending_pages
-SELECT site_id, {{ rfc3339('window_end - ' ~ size()) }}, {{ rfc3339('window_end') }}, page_rank, page_url, recent_views, prior_views,
+SELECT site_id, {{ rfc3339_of(epoch_ms('window_end') ~ ' - ' ~ window_ms) }}, {{ rfc3339('window_end') }}, page_rank, page_url, recent_views, prior_views,
        CAST(recent_views - prior_views AS DOUBLE) / GREATEST(prior_views, 1), score
 FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY site_id, window_start, window_end ORDER BY score DESC, page_url) AS page_rank

@@ -24,7 +24,10 @@ struct Run {
 impl Run {
     fn new(shape: Shape, shards: usize, seed: u64) -> Self {
         let windows = Windows::new(shape.window_ms, shape.slide_ms).unwrap();
-        let config = Config { seed, session_gap_ms: shape.session_gap_ms, ..Config::new(windows) };
+        // the recount knows a copy however late it comes
+        let dedup_horizon_ms = 86_400_000;
+        let session_gap_ms = shape.session_gap_ms;
+        let config = Config { seed, session_gap_ms, dedup_horizon_ms, ..Config::new(windows) };
         let shards = vec![Shard::new(windows.slices() as u32); shards];
         let rows = topic::RESULTS.into_iter().map(|name| (name, BTreeMap::new())).collect();
         let outcome = Outcome { rows, letters: BTreeMap::new(), balance: [0; 4] };

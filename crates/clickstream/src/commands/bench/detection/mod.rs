@@ -1,7 +1,6 @@
 //! How well anomalies are found: traffic with bots, unusual users, spikes and drops, whose truth is known, and clean traffic
 //! in which nothing should be found. Event time only, as fast as the machine can.
 
-mod rules;
 mod score;
 
 use std::fmt::Write;
@@ -9,10 +8,10 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use clickstream_event::{Timestamp, Windows, detection};
+use clickstream_engine::{Config as EngineConfig, Engine};
+use clickstream_event::{Record, Timestamp, Windows, detection};
 use clickstream_traffic::{Traffic, TrafficConfig};
 
-use self::rules::Rules;
 use self::score::{Score, Share, Truth};
 use super::{Options, machine};
 use crate::config::Config;
@@ -47,7 +46,7 @@ pub fn measure(config: &Config, options: &Options, steps: &Steps) -> Result<Stri
     let runs: Vec<Run> = clean.into_iter().chain(injected).collect();
     let began = Instant::now();
     let (mut with, mut without) = (Score::default(), Score::default());
-    for (run, score) in all(&runs, windows, config.stack.job.max_disorder_ms, steps)? {
+    for (run, score) in all(&runs, config.engine_config(), steps)? {
         if run.clean { without.add(score) } else { with.add(score) }
     }
     let took = began.elapsed().as_secs_f64();
@@ -55,7 +54,7 @@ pub fn measure(config: &Config, options: &Options, steps: &Steps) -> Result<Stri
 }
 
 /// Does all runs, on every core.
-fn all(runs: &[Run], windows: Windows, disorder_ms: i64, steps: &Steps) -> Result<Vec<(Run, Score)>> {
+fn all(runs: &[Run], engine: EngineConfig, steps: &Steps) -> Result<Vec<(Run, Score)>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, done) = (Mutex::new(runs.iter()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -65,7 +64,7 @@ fn all(runs: &[Run], windows: Windows, disorder_ms: i64, steps: &Steps) -> Resul
                     let Some(run) = next.lock().ok().and_then(|mut next| next.next().copied()) else {
                         return;
                     };
-                    let score = one(run, windows, disorder_ms);
+                    let score = one(run, engine);
                     steps.line(&format!("{run:?}: {} events", thousands(score.events)));
                     if let Ok(mut done) = done.lock() {
                         done.push((run, score));
@@ -79,7 +78,7 @@ fn all(runs: &[Run], windows: Windows, disorder_ms: i64, steps: &Steps) -> Resul
 }
 
 /// Does one run.
-fn one(run: Run, windows: Windows, disorder_ms: i64) -> Score {
+fn one(run: Run, engine: EngineConfig) -> Score {
     let on = |share: f64| if run.clean { 0.0 } else { share };
     let mut traffic = Traffic::new(TrafficConfig {
         seed: run.seed,
@@ -91,27 +90,24 @@ fn one(run: Run, windows: Windows, disorder_ms: i64) -> Score {
         spikes: !run.clean,
     });
     let end = Timestamp(START.0 + run.ms);
-    let mut rules = Rules::new(windows, disorder_ms);
+    let mut counter = Engine::new(engine, 1);
     let (mut truth, mut anomalies) = (Truth::default(), Vec::new());
     while let Some(timed) = traffic.next().filter(|timed| timed.at < end) {
         truth.note(&timed, traffic.episode());
-        rules.push(&timed.event, timed.at);
-        anomalies.extend(rules.found());
-    }
-    if std::env::var_os("CLICKSTREAM_SHOW").is_some() {
-        for a in &anomalies {
-            if a.kind.starts_with("traffic") || run.clean {
-                eprintln!(
-                    "{run:?} {} {} {} {}",
-                    a.kind,
-                    a.rule,
-                    a.subject,
-                    (a.detected_at.0 - START.0) / 1000
-                );
-            }
+        let (at, event_time) = (timed.at, timed.event.timestamp);
+        counter.push_record(0, at, &Record::Event(timed.event, event_time));
+        if counter.has_closed() {
+            // what else it finds is not looked at here
+            counter.closed().for_each(drop);
+            counter.sessions().for_each(drop);
+            anomalies.extend(counter.anomalies());
         }
     }
-    Score::new(&truth, &anomalies, SITE, windows.slide_ms(), end)
+    // long enough for the last slide to be over
+    let after = Timestamp(end.0 + 1_000);
+    counter.push_record(0, after, &Record::Heartbeat(after));
+    anomalies.extend(counter.anomalies());
+    Score::new(&truth, &anomalies, SITE, engine.windows.slide_ms(), end)
 }
 
 /// The report, in Markdown.
@@ -193,16 +189,16 @@ mod tests {
 
     #[test]
     fn short_runs_find_most_of_what_was_injected() {
-        let windows = Windows::new(300_000, 10_000).unwrap();
+        let engine = EngineConfig::new(Windows::new(300_000, 10_000).unwrap());
         let mut all = Score::default();
         for seed in [1, 2] {
-            all.add(one(Run { seed, ms: 420_000, clean: false }, windows, 100));
+            all.add(one(Run { seed, ms: 420_000, clean: false }, engine));
         }
         for kind in ["bot:fast", "bot:declared", "unusual:purchase", "spike:page"] {
             assert!(all.recall[kind].of > 0 && all.recall[kind].value() > 0.9, "{kind} {all:?}");
         }
         assert!(all.precision["bot"].value() > 0.9, "{all:?}");
-        let clean = one(Run { seed: 3, ms: 300_000, clean: true }, windows, 100);
+        let clean = one(Run { seed: 3, ms: 300_000, clean: true }, engine);
         assert!(clean.recall.is_empty() && clean.precision.is_empty(), "{clean:?}");
     }
 }

@@ -346,19 +346,3 @@ mod tests {
         assert_eq!(twice.events, 12);
     }
 }
-impl Truth {
-    #[allow(dead_code)]
-    pub fn user(&self, u: &str) -> &'static str {
-        self.users.get(u).map_or("", |k| k.0)
-    }
-    #[allow(dead_code)]
-    pub fn lost(&self, anomalies: &[Anomaly], site: &str) -> Vec<String> {
-        self.episodes
-            .iter()
-            .filter(|e| {
-                !anomalies.iter().any(|a| is_about(a, e, site) && overlaps(a, e.start.0, e.end.0 + 10_000))
-            })
-            .map(|e| format!("{e:?}"))
-            .collect()
-    }
-}
