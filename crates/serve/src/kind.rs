@@ -209,6 +209,23 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_those_of_the_rows_in_their_order() {
+        let rows = crate::testing::every_kind("shop", 60_000, "/");
+        assert_eq!(rows.len(), KINDS.len());
+        for (topic, json) in rows {
+            let kind = Kind::of_topic(topic).unwrap();
+            let places: Vec<_> = kind
+                .fields
+                .iter()
+                .map(|field| json.find(&format!("\"{}\":", field.name)).unwrap_or_else(|| panic!("{topic}: no {}", field.name)))
+                .collect();
+            assert!(places.is_sorted(), "{topic}");
+            let row: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(row.as_object().unwrap().len(), kind.fields.len(), "{topic}");
+        }
+    }
+
+    #[test]
     fn weights_and_pages_are_fields() {
         for kind in &KINDS {
             let has = |name: &&str| kind.fields.iter().any(|field| field.name == *name);

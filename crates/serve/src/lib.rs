@@ -38,6 +38,8 @@ mod kind;
 mod server;
 mod status;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use feed::{Feed, FeedCounts, Stopped};
 pub use http::{Explain, ExplainQuery, Options};

@@ -105,7 +105,15 @@ watch(["pipeline"], () => { if (Date.now() - lastStrip > 900) { lastStrip = Date
 
 // panels
 const place = by("analytics");
-[kpis, chart, anomalies, topPages, trending, flow, funnel, bounce, engagement, sessions, letters, paths].forEach((make) => make(place));
+kpis(place);
+chart(place);
+anomalies(place);
+topPages(place);
+const beside = el("div.stack", {});
+place.append(beside);
+trending(beside);
+funnel(beside);
+[flow, paths, bounce, engagement, sessions, letters].forEach((make) => make(place));
 
 // sites
 async function sites() {

@@ -30,7 +30,7 @@ export function panel(parent, { title, width = "", kind = null, about = "" }) {
   const note = el("span.note", {});
   const proof = el("span", {});
   const body = el("div", {});
-  const id = `h-${title.toLowerCase().replace(/\W+/g, "-")}`;
+  const id = `heading-${title.toLowerCase().replace(/\W+/g, "-")}`;
   const why = el("button.why", { type: "button", "aria-label": `Why these numbers: ${title}`, onclick: () => explain(why.subject ?? { title, kind, about }) }, "why?");
   const section = el(`section.panel${width ? `.${width}` : ""}`, { "aria-labelledby": id },
     el("header", {}, el("h2", { id }, title), note, el("span.end", {}, proof, kind ? why : null)), body);
@@ -50,13 +50,18 @@ export function panel(parent, { title, width = "", kind = null, about = "" }) {
 /** A table; `columns` are `[title, class]`. */
 export function table(caption, columns, rows) {
   return el("table", {}, el("caption.unseen", {}, caption),
-    el("thead", {}, el("tr", {}, ...columns.map(([title, of]) => el(`th${of ? `.${of.split(" ").join(".")}` : ""}`, { scope: "col" }, title)))),
+    el("thead", {}, el("tr", {}, ...columns.map(([title, of = ""]) => {
+      // a name that only screen readers need, where the cells speak for themselves
+      const hidden = of.includes("unseen-text");
+      const classes = of.replace("unseen-text", "").trim().split(" ").filter(Boolean);
+      return el(["th", ...classes].join("."), { scope: "col" }, hidden ? el("span.unseen", {}, title) : title);
+    }))),
     el("tbody", {}, ...rows));
 }
 
 /** A box that scrolls, also by keyboard. */
 export function scroll(label, child) {
-  return el("div.scroll", { tabindex: "0", role: "region", "aria-label": label }, child);
+  return el("div.scroll", { tabindex: "0", role: "group", "aria-label": label }, child);
 }
 
 export const empty = (text) => el("p.empty", {}, text);

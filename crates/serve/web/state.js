@@ -65,12 +65,13 @@ export function rows(kind) {
   return (state.page ? state.ofPage[kind] : state.latest[kind]) ?? { window_end: null, rows: [], total: 0 };
 }
 
-/** The newest site row, and the one a whole window before it. */
+/** The newest site row. */
 export function now() { return state.history[state.history.length - 1] ?? null; }
 
+/** The row of the window just before the newest, of which no event is in both; or the next older one that is known. */
 export function before(list = state.history) {
   const newest = list[list.length - 1];
-  return newest ? list.find((row) => row.window_end === newest.window_start) ?? null : null;
+  return newest ? list.findLast((row) => row.window_end <= newest.window_start) ?? null : null;
 }
 
 function insert(list, row, limit) {
@@ -209,7 +210,7 @@ export async function refreshPage(first = false) {
   const [series, anomalies, sessions, ...lists] = await Promise.all([
     get(path, { site_id, limit: HISTORY }).catch(() => null),
     ask("/anomalies", { limit: ANOMALIES }), ask("/sessions", { limit: EVENTS }),
-    ...kinds.map((kind) => (kind === "funnels" ? null : ask(LISTS[kind], { limit: 100 }))),
+    ...kinds.map((kind) => (["funnels", "top-pages", "trending-pages"].includes(kind) ? null : ask(LISTS[kind], { limit: 100 }))),
   ]);
   // an answer to an older question
   if (turn !== asked || state.page !== page_url) return;

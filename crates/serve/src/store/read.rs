@@ -345,7 +345,7 @@ fn page_filter(kind: &Kind, page: &str, filter: &mut String, values: &mut Vec<Va
         .map(|field| {
             values.push(page.to_owned().into());
             match *field {
-                "pages" => "EXISTS (SELECT 1 FROM json_each(json, '$.pages') WHERE value = ?)".to_owned(),
+                "pages" => "EXISTS (SELECT 1 FROM json_each(result.json, '$.pages') WHERE value = ?)".to_owned(),
                 field => format!("json ->> '$.{field}' = ?"),
             }
         })

@@ -7,7 +7,7 @@ import { choose, state, watch } from "../state.js";
 export const NAMES = { traffic_spike: "spike", traffic_drop: "drop", bot: "bot", unusual_user: "unusual user" };
 
 export function anomalies(parent) {
-  const view = panel(parent, { title: "Anomalies", width: "w4", kind: "anomalies" });
+  const view = panel(parent, { title: "Anomalies", width: "w4.feed-box", kind: "anomalies" });
   const draw = () => {
     const list = state.page ? state.ofPage.anomalies ?? [] : state.anomalies;
     view.note(list.length ? `${count(list.length)} lately` : "", null);

@@ -16,7 +16,7 @@ export function bounce(parent) {
       return;
     }
     fill(view.body, scroll("Bounce rates", table("Bounce rates by entry page",
-      [["Entry page"], ["Entries", "n"], ["Final", "n"], ["Provisional", "n wide-only"], ["", "wide-only"], ["", "n"]],
+      [["Entry page"], ["Entries", "n"], ["Final", "n"], ["Provisional", "n wide-only"], ["Both rates", "wide-only unseen-text"], ["Why", "n unseen-text"]],
       list.slice(0, 30).map((row) => {
         const now = early.get(row.page_url);
         const early_rate = now?.provisional_bounce_rate;

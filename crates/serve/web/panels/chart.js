@@ -44,6 +44,9 @@ function marks() {
   };
 }
 
+/** The value under the cursor, or the newest. */
+const shownValue = (plot, series, value, place) => (place === null || place === undefined ? plot.data[series][plot.data[series].length - 1] : value);
+
 const shown = () => (state.page ? state.ofPage.anomalies ?? [] : state.anomalies);
 
 export function chart(parent) {
@@ -59,7 +62,7 @@ export function chart(parent) {
     const grid = { stroke: color("--line"), width: 1 };
     const axis = { stroke: color("--muted"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     plot = new uPlot({
-      width: Math.max(200, box.clientWidth), height: 250,
+      width: Math.max(200, box.clientWidth), height: 270,
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
       legend: { live: true, isolate: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.12)] } },
@@ -68,9 +71,9 @@ export function chart(parent) {
         { ...axis, size: 52, values: (_, ticks) => ticks.map(compact) },
       ],
       series: [
-        { label: "window up to", value: (_, at) => (at ? clock(at * 1000) : "–") },
-        { label: "views", stroke: color("--accent"), width: 2, fill: `${color("--accent")}1c`, points: { show: false }, value: (_, n) => count(n) },
-        { label: "without bots", stroke: color("--series-2"), width: 1.4, dash: [5, 4], points: { show: false }, value: (_, n) => count(n) },
+        { label: "window up to", value: (plot, at, __, place) => clock(shownValue(plot, 0, at, place) * 1000) },
+        { label: "views", stroke: color("--accent"), width: 2, fill: `${color("--accent")}1c`, points: { show: false }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
+        { label: "without bots", stroke: color("--series-2"), width: 1.4, dash: [5, 4], points: { show: false }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
       ],
       plugins: [marks()],
     }, data(), box);
@@ -94,7 +97,7 @@ export function chart(parent) {
     if (plot) plot.setData(data());
     else if (list.length) make();
   };
-  new ResizeObserver(() => { if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: 250 }); }).observe(box);
+  new ResizeObserver(() => { if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: 270 }); }).observe(box);
   watch(["site-metrics", "page", "anomalies"], draw);
   watch(["theme"], () => { if (plot) make(); });
   draw();

@@ -5,8 +5,9 @@ import { empty, panel, scroll, table } from "../panel.js";
 import { choose, rows, state, watch } from "../state.js";
 
 const HUES = [174, 262, 28, 210, 340, 95, 48, 295];
-const WIDTH = 860;
-const GAP = 10;
+const GAP = 8;
+/** Height that a name needs. */
+const LINE = 17;
 const BAR = 9;
 /** Pages on a side; the rest is summed up. */
 const SHOWN = 7;
@@ -99,19 +100,26 @@ function diagram(stages, heads) {
       .sort((a, b) => special(a.name) - special(b.name) || b.n - a.n);
   });
   const tallest = Math.max(...columns.map((nodes) => nodes.length));
-  const height = Math.max(190, Math.min(330, tallest * 40));
+  const height = Math.max(190, Math.min(360, tallest * 44));
   const most = Math.max(...columns.map((nodes) => nodes.reduce((all, node) => all + node.n, 0)));
-  const scale = (height - (tallest - 1) * GAP) / most;
+  const scale = (height - tallest * LINE) / most;
   // names stand outside the two outer columns, a middle column has room above
-  const inset = 210;
+  const narrow = innerWidth < 620;
+  const WIDTH = narrow ? 430 : 860;
+  const inset = narrow ? 138 : 210;
+  const short = (name) => shortened(name, narrow ? 15 : 24);
   const xs = heads.map((_, place) => inset + (place * (WIDTH - 2 * inset - BAR)) / (heads.length - 1));
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height + 30}`, role: "group" });
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height + 34}`, role: "group" });
   columns.forEach((nodes, place) => {
-    const used = nodes.reduce((all, node) => all + Math.max(2, node.n * scale), 0) + (nodes.length - 1) * GAP;
-    let y = 24 + (height - used) / 2;
-    nodes.forEach((node, index) => {
-      Object.assign(node, { x: xs[place], y, height: Math.max(2, node.n * scale), left: y, right: y, hue: HUES[index % HUES.length] });
-      y += node.height + GAP;
+    // a thin node still has room for its name
+    const room = (node) => Math.max(LINE, Math.max(2, node.n * scale) + GAP);
+    const used = nodes.reduce((all, node) => all + room(node), 0);
+    let y = 26 + Math.max(0, (height - used) / 2);
+    nodes.forEach((node) => {
+      const own = Math.max(2, node.n * scale);
+      const at = y + (room(node) - GAP - own) / 2;
+      Object.assign(node, { x: xs[place], y: at, height: own, left: at, right: at, hue: hue(node.name) });
+      y += room(node);
     });
   });
   stages.forEach((links, place) => {
@@ -125,9 +133,7 @@ function diagram(stages, heads) {
       b.left += wide;
       const [x1, x2] = [a.x + BAR, b.x];
       const path = svg("path", { d: `M${x1} ${y1}C${(x1 + x2) / 2} ${y1} ${(x1 + x2) / 2} ${y2} ${x2} ${y2}`, "stroke-width": wide.toFixed(2), stroke: tint(heads.length === 3 && place === 0 ? a : heads.length === 3 ? b : a) });
-      const title = svg("title");
-      title.textContent = `${link.from} → ${link.to}: ${count(link.n)}`;
-      path.append(title);
+      path.append(titled(`${link.from} → ${link.to}: ${count(link.n)}`));
       drawing.append(path);
     }
   });
@@ -137,7 +143,8 @@ function diagram(stages, heads) {
     if (heads[place]) drawing.append(label("head", left ? xs[place] - 8 : xs[place] + BAR + 8, 12, left ? "end" : "start", heads[place]));
     for (const node of nodes) {
       const real = ![OTHER, OUT, IN].includes(node.name);
-      const group = svg("g", real ? { class: "node", tabindex: "0", role: "button", "aria-label": `${node.name}: ${count(node.n)}; show only this page` } : {});
+      const group = svg("g", real ? { class: "node", tabindex: "0", role: "button", } : {});
+      if (real) group.append(titled(`${node.name}: ${count(node.n)}; show only this page`));
       group.append(svg("rect", { x: node.x, y: node.y.toFixed(1), width: BAR, height: node.height.toFixed(1), fill: tint(node) }));
       if (!middle) {
         const x = left ? node.x - 8 : node.x + BAR + 8;
@@ -157,8 +164,22 @@ function diagram(stages, heads) {
   return drawing;
 }
 
+// a page keeps its colour while it is shown, whatever its place
+const hues = new Map();
+function hue(name) {
+  if (hues.size > 200) hues.clear();
+  if (!hues.has(name)) hues.set(name, HUES[hues.size % HUES.length]);
+  return hues.get(name);
+}
+
 const tint = (node) => ([OTHER, OUT, IN].includes(node.name) ? "var(--line-strong)" : `hsl(${node.hue} 42% 52%)`);
-const short = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
+const shortened = (name, most) => (name.length > most ? `${name.slice(0, most - 1)}…` : name);
+
+function titled(text) {
+  const title = svg("title");
+  title.textContent = text;
+  return title;
+}
 
 function label(kind, x, y, anchor, text) {
   const made = svg("text", { class: kind, x, y: y.toFixed(1), "text-anchor": anchor });

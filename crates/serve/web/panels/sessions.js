@@ -14,7 +14,7 @@ export function sessions(parent) {
       return;
     }
     fill(view.body, scroll("Sessions", table("Sessions that closed most recently",
-      [["Ended", "wide-only"], ["Entry → exit"], ["Pages", "n"], ["Length", "n"], ["Engaged", "n"], ["", "wide-only"], ["", "n wide-only"]],
+      [["Ended", "wide-only"], ["Entry → exit"], ["Pages", "n"], ["Length", "n"], ["Engaged", "n"], ["Outcome", "wide-only unseen-text"], ["Why", "n wide-only unseen-text"]],
       list.slice(0, 25).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, {},
         el("td.wide-only", {}, clock(row.session_end)),
         el("td.page", {}, pick(row.entry_page, choose), row.bounced ? null : " → ", row.bounced ? null : pick(row.exit_page, choose)),

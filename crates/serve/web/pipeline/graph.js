@@ -3,7 +3,7 @@ import { el, fill, svg } from "../dom.js";
 import { compact, percent } from "../format.js";
 
 export function graph() {
-  const body = el("div.job", { tabindex: "0", role: "region", "aria-label": "The job's tasks" });
+  const body = el("div.job", { tabindex: "0", role: "group", "aria-label": "The job's tasks" });
   let shape = "";
   let cards = new Map();
 

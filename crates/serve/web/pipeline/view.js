@@ -84,7 +84,7 @@ export function pipeline(parent) {
       ["proof", proof.state === "proven" ? `${compact(proof.rows)} rows equal` : proof.state === "refuted" ? `${count(proof.differing)} rows differ` : proof.state],
     ]));
     job.draw(status);
-    fill(processes, status.components.length ? el("div.scroll", { tabindex: "0", role: "region", "aria-label": "Processes" }, table("Processes",
+    fill(processes, status.components.length ? el("div.scroll", { tabindex: "0", role: "group", "aria-label": "Processes" }, table("Processes",
       [["Name"], ["State"], ["Process", "n"], ["Memory", "n"], ["Restarts", "n"], ["Address", "wide-only"]],
       status.components.map((one) => el("tr", {}, el("td", {}, one.name), el("td", {}, el(`span.badge${one.state === "ready" ? ".traffic_spike" : ".bot"}`, {}, one.state)),
         el("td.n", {}, one.pid ?? "–"), el("td.n", {}, bytes(one.memory_bytes)), el("td.n", {}, count(one.restarts)), el("td.wide-only", {}, one.address))))) : el("p.empty", {}, "none are known"));
