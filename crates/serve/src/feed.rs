@@ -107,7 +107,12 @@ impl Feed {
     }
 
     /// The same for threads outside of tokio.
-    pub fn row_blocking(&self, topic: &str, position: Option<(i32, i64)>, json: Vec<u8>) -> Result<(), Stopped> {
+    pub fn row_blocking(
+        &self,
+        topic: &str,
+        position: Option<(i32, i64)>,
+        json: Vec<u8>,
+    ) -> Result<(), Stopped> {
         let Some(kind) = Kind::of_topic(topic) else { return Ok(()) };
         self.rows.send(Some(Incoming { topic: kind.topic, position, json })).map_err(|_| Stopped)
     }

@@ -32,7 +32,11 @@ impl Frame {
             seq: Some(mark.seq),
             name: mark.kind.name,
             site: mark.site.clone(),
-            text: text(mark.kind.name, Some(&format!("{}-{}", store.epoch(), mark.seq)), &data(mark, &listing)),
+            text: text(
+                mark.kind.name,
+                Some(&format!("{}-{}", store.epoch(), mark.seq)),
+                &data(mark, &listing),
+            ),
         }))
     }
 

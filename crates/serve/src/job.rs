@@ -53,7 +53,9 @@ impl JobGraph {
     /// Reads the answer of `/jobs/<id>`. `before` is the graph of `seconds` ago: rates and shares are of the time between.
     /// `None` if it is no such answer.
     pub fn from_flink(answer: &Value, before: Option<(&JobGraph, f64)>) -> Option<JobGraph> {
-        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         let mut inputs = HashMap::<String, Vec<String>>::new();
         for node in answer.pointer("/plan/nodes").and_then(Value::as_array).into_iter().flatten() {
             let from = node.get("inputs").and_then(Value::as_array).into_iter().flatten();
@@ -65,7 +67,9 @@ impl JobGraph {
             .map(|vertex| {
                 let metric = |name: &str| {
                     let value = vertex.get("metrics").and_then(|metrics| metrics.get(name));
-                    value.and_then(|value| value.as_u64().or_else(|| value.as_f64().map(|f| f.max(0.0) as u64)))
+                    value.and_then(|value| {
+                        value.as_u64().or_else(|| value.as_f64().map(|f| f.max(0.0) as u64))
+                    })
                 };
                 let id = text(vertex, "id");
                 let mut new = Vertex {

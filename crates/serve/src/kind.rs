@@ -217,7 +217,10 @@ mod tests {
             let places: Vec<_> = kind
                 .fields
                 .iter()
-                .map(|field| json.find(&format!("\"{}\":", field.name)).unwrap_or_else(|| panic!("{topic}: no {}", field.name)))
+                .map(|field| {
+                    json.find(&format!("\"{}\":", field.name))
+                        .unwrap_or_else(|| panic!("{topic}: no {}", field.name))
+                })
                 .collect();
             assert!(places.is_sorted(), "{topic}");
             let row: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -7,7 +7,9 @@ use clickstream_event::rows::{
     ProvisionalBounceRate, Session, SiteMetrics, TopPage, TrendingPage,
 };
 use clickstream_event::{Timestamp, topic};
-use clickstream_serve::{ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus};
+use clickstream_serve::{
+    ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus,
+};
 use serde_json::{Value, json};
 
 const PAGES: [(&str, f64); 14] = [
@@ -104,21 +106,54 @@ impl Shop {
         let mut order = pages.clone();
         order.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         for (place, (page, views, clicks, users)) in order.iter().take(10).enumerate() {
-            add(&mut rows, topic::TOP_PAGES, &TopPage {
-                site_id: site_id.clone(), window_start: start, window_end: end, rank: place as u32 + 1,
-                page_url: (*page).to_owned(), view_count: *views, unique_users: *users, click_through_rate: rate(*clicks, *views),
-                human_view_count: views - views / 40, human_unique_users: users - users / 50,
-            });
+            add(
+                &mut rows,
+                topic::TOP_PAGES,
+                &TopPage {
+                    site_id: site_id.clone(),
+                    window_start: start,
+                    window_end: end,
+                    rank: place as u32 + 1,
+                    page_url: (*page).to_owned(),
+                    view_count: *views,
+                    unique_users: *users,
+                    click_through_rate: rate(*clicks, *views),
+                    human_view_count: views - views / 40,
+                    human_unique_users: users - users / 50,
+                },
+            );
         }
         if lamp > 1.0 {
-            add(&mut rows, topic::TRENDING_PAGES, &TrendingPage {
-                site_id: site_id.clone(), window_start: start, window_end: end, rank: 1, page_url: PAGES[1].0.to_owned(),
-                recent_views: 3_100, prior_views: 1_420, growth: 1.18, score: 25.0 - (self.slides % 120) as f64 / 10.0,
-            });
-            add(&mut rows, topic::TRENDING_PAGES, &TrendingPage {
-                site_id, window_start: start, window_end: end, rank: 2, page_url: PAGES[13].0.to_owned(),
-                recent_views: 98, prior_views: 61, growth: 0.6, score: 2.9,
-            });
+            add(
+                &mut rows,
+                topic::TRENDING_PAGES,
+                &TrendingPage {
+                    site_id: site_id.clone(),
+                    window_start: start,
+                    window_end: end,
+                    rank: 1,
+                    page_url: PAGES[1].0.to_owned(),
+                    recent_views: 3_100,
+                    prior_views: 1_420,
+                    growth: 1.18,
+                    score: 25.0 - (self.slides % 120) as f64 / 10.0,
+                },
+            );
+            add(
+                &mut rows,
+                topic::TRENDING_PAGES,
+                &TrendingPage {
+                    site_id,
+                    window_start: start,
+                    window_end: end,
+                    rank: 2,
+                    page_url: PAGES[13].0.to_owned(),
+                    recent_views: 98,
+                    prior_views: 61,
+                    growth: 0.6,
+                    score: 2.9,
+                },
+            );
         }
         self.events(&mut rows, end);
         rows
@@ -129,88 +164,212 @@ impl Shop {
         let rate = |a: u64, b: u64| (b > 0).then(|| a as f64 / b as f64);
         let (viewed, carted) = (sessions * 97 / 100, sessions * 14 / 100);
         let purchased = self.around(sessions as f64 * 0.045);
-        add(rows, topic::FUNNELS, &Funnel {
-            site_id: site(), window_start: start, window_end: end, sessions, viewed, carted, purchased,
-            view_to_cart_rate: rate(carted, viewed), cart_to_purchase_rate: rate(purchased, carted), conversion_rate: rate(purchased, sessions),
-        });
+        add(
+            rows,
+            topic::FUNNELS,
+            &Funnel {
+                site_id: site(),
+                window_start: start,
+                window_end: end,
+                sessions,
+                viewed,
+                carted,
+                purchased,
+                view_to_cart_rate: rate(carted, viewed),
+                cart_to_purchase_rate: rate(purchased, carted),
+                conversion_rate: rate(purchased, sessions),
+            },
+        );
         for (place, (page, share)) in PAGES.iter().enumerate() {
             let page_url = (*page).to_owned();
             let entries = self.around(sessions as f64 * share * 0.9);
             let bounces = (entries as f64 * (0.22 + 0.05 * ((place * 5) % 7) as f64)) as u64;
-            add(rows, topic::BOUNCE_RATES, &BounceRate {
-                site_id: site(), window_start: start, window_end: end, page_url: page_url.clone(), entries, bounces, bounce_rate: rate(bounces, entries),
-            });
+            add(
+                rows,
+                topic::BOUNCE_RATES,
+                &BounceRate {
+                    site_id: site(),
+                    window_start: start,
+                    window_end: end,
+                    page_url: page_url.clone(),
+                    entries,
+                    bounces,
+                    bounce_rate: rate(bounces, entries),
+                },
+            );
             let undecided = entries / 4;
-            add(rows, topic::PROVISIONAL_BOUNCE_RATES, &ProvisionalBounceRate {
-                site_id: site(), window_start: start, window_end: end, page_url: page_url.clone(), entries, bounces: bounces * 7 / 10,
-                undecided, provisional_bounce_rate: rate(bounces * 7 / 10, entries - undecided),
-            });
+            add(
+                rows,
+                topic::PROVISIONAL_BOUNCE_RATES,
+                &ProvisionalBounceRate {
+                    site_id: site(),
+                    window_start: start,
+                    window_end: end,
+                    page_url: page_url.clone(),
+                    entries,
+                    bounces: bounces * 7 / 10,
+                    undecided,
+                    provisional_bounce_rate: rate(bounces * 7 / 10, entries - undecided),
+                },
+            );
             let exits = self.around(sessions as f64 / 14.0);
-            add(rows, topic::ENTRY_EXIT_PAGES, &EntryExitPage {
-                site_id: site(), window_start: start, window_end: end, page_url: page_url.clone(), entries, exits, sessions,
-                entry_rate: rate(entries, sessions), exit_rate: rate(exits, sessions),
-            });
+            add(
+                rows,
+                topic::ENTRY_EXIT_PAGES,
+                &EntryExitPage {
+                    site_id: site(),
+                    window_start: start,
+                    window_end: end,
+                    page_url: page_url.clone(),
+                    entries,
+                    exits,
+                    sessions,
+                    entry_rate: rate(entries, sessions),
+                    exit_rate: rate(exits, sessions),
+                },
+            );
             let stay_count = self.around(4_000.0 * share);
             let mean_stay_ms = 2_000.0 + 900.0 * (place % 5) as f64;
-            add(rows, topic::PAGE_ENGAGEMENT, &PageEngagement {
-                site_id: site(), window_start: start, window_end: end, page_url, stay_count, mean_stay_ms, median_stay_ms: (mean_stay_ms * 0.8) as u64,
-            });
+            add(
+                rows,
+                topic::PAGE_ENGAGEMENT,
+                &PageEngagement {
+                    site_id: site(),
+                    window_start: start,
+                    window_end: end,
+                    page_url,
+                    stay_count,
+                    mean_stay_ms,
+                    median_stay_ms: (mean_stay_ms * 0.8) as u64,
+                },
+            );
             for step in [1usize, 2, 3, 5] {
                 let (to, weight) = PAGES[(place + step) % PAGES.len()];
                 let count = self.around(3_800.0 * share * weight * 2.0 / step as f64);
-                add(rows, topic::PAGE_TRANSITIONS, &PageTransition {
-                    site_id: site(), window_start: start, window_end: end, from_page: (*page).to_owned(), to_page: to.to_owned(),
-                    transition_count: count, transition_rate: rate(count, (3_800.0 * share) as u64 + 1),
-                });
+                add(
+                    rows,
+                    topic::PAGE_TRANSITIONS,
+                    &PageTransition {
+                        site_id: site(),
+                        window_start: start,
+                        window_end: end,
+                        from_page: (*page).to_owned(),
+                        to_page: to.to_owned(),
+                        transition_count: count,
+                        transition_rate: rate(count, (3_800.0 * share) as u64 + 1),
+                    },
+                );
             }
         }
         for (place, length) in (0..20).map(|n| (n % 10, 3 + n / 10)) {
             let pages = (0..length).map(|step| PAGES[(place * (1 + step)) % 11].0.to_owned()).collect();
-            add(rows, topic::COMMON_PATHS, &CommonPath {
-                site_id: site(), window_start: start, window_end: end, length: length as u32, rank: place as u32 + 1, pages,
-                path_count: 420 / (place as u64 + 1) / (length as u64 - 2),
-            });
+            add(
+                rows,
+                topic::COMMON_PATHS,
+                &CommonPath {
+                    site_id: site(),
+                    window_start: start,
+                    window_end: end,
+                    length: length as u32,
+                    rank: place as u32 + 1,
+                    pages,
+                    path_count: 420 / (place as u64 + 1) / (length as u64 - 2),
+                },
+            );
         }
     }
 
     fn events(&mut self, rows: &mut Rows, end: Timestamp) {
         for n in 0..6u64 {
             let views = 1 + (self.random() * 6.0) as u64;
-            let (entry, exit) = (PAGES[(self.random() * 9.0) as usize].0, PAGES[(self.random() * 11.0) as usize].0);
+            let (entry, exit) =
+                (PAGES[(self.random() * 9.0) as usize].0, PAGES[(self.random() * 11.0) as usize].0);
             let clicks = (self.random() * 4.0) as u64;
             let bounced = views == 1 && clicks == 0;
             let duration_ms = if bounced { 0 } else { views * 5_200 };
-            add(rows, topic::SESSIONS, &Session {
-                site_id: "shop".into(), session_id: format!("s{:05x}{n}", self.slides), user_id: format!("u{:05x}", self.seed >> 44),
-                session_start: Timestamp(end.0 - 31_000 - duration_ms as i64), session_end: Timestamp(end.0 - 31_000 - n as i64 * 100),
-                duration_ms, event_count: views + clicks, page_view_count: views, click_count: clicks, add_to_cart_count: u64::from(views > 4),
-                purchase_count: u64::from(views > 5), distinct_pages: views.min(4), entry_page: entry.into(),
-                exit_page: if bounced { entry.into() } else { exit.into() }, bounced,
-                engagement_score: 100.0 * (1.0 - (-((views + 2 * clicks) as f64) / 20.0).exp()),
-            });
+            add(
+                rows,
+                topic::SESSIONS,
+                &Session {
+                    site_id: "shop".into(),
+                    session_id: format!("s{:05x}{n}", self.slides),
+                    user_id: format!("u{:05x}", self.seed >> 44),
+                    session_start: Timestamp(end.0 - 31_000 - duration_ms as i64),
+                    session_end: Timestamp(end.0 - 31_000 - n as i64 * 100),
+                    duration_ms,
+                    event_count: views + clicks,
+                    page_view_count: views,
+                    click_count: clicks,
+                    add_to_cart_count: u64::from(views > 4),
+                    purchase_count: u64::from(views > 5),
+                    distinct_pages: views.min(4),
+                    entry_page: entry.into(),
+                    exit_page: if bounced { entry.into() } else { exit.into() },
+                    bounced,
+                    engagement_score: 100.0 * (1.0 - (-((views + 2 * clicks) as f64) / 20.0).exp()),
+                },
+            );
         }
         let found = match self.slides % 60 {
-            30 => Some(("traffic_spike", "z_score", PAGES[1].0, 231.0, 96.4, 6.3, "231 events in 2 s, usually 96 ± 21")),
+            30 => Some((
+                "traffic_spike",
+                "z_score",
+                PAGES[1].0,
+                231.0,
+                96.4,
+                6.3,
+                "231 events in 2 s, usually 96 ± 21",
+            )),
             45 => Some(("bot", "metronome", "u0bot7", 0.02, 0.1, 5.0, "20 events evenly 500 ms apart")),
-            55 => Some(("unusual_user", "pages", "u12ab9", 71.0, 60.0, 1.18, "71 different pages in a minute")),
-            59 => Some(("traffic_drop", "z_score", "shop", 310.0, 640.0, -4.4, "310 events in 2 s, usually 640 ± 75")),
+            55 => {
+                Some(("unusual_user", "pages", "u12ab9", 71.0, 60.0, 1.18, "71 different pages in a minute"))
+            }
+            59 => Some((
+                "traffic_drop",
+                "z_score",
+                "shop",
+                310.0,
+                640.0,
+                -4.4,
+                "310 events in 2 s, usually 640 ± 75",
+            )),
             _ => None,
         };
         if let Some((kind, rule, subject, observed, expected, score, reason)) = found {
             let start = Timestamp(end.0 - self.slide_ms);
-            add(rows, topic::ANOMALIES, &json!({ "site_id": "shop", "kind": kind, "rule": rule, "subject": subject, "detected_at": end,
-                "window_start": start, "window_end": end, "observed": observed, "expected": expected, "score": score, "reason": reason }));
+            add(
+                rows,
+                topic::ANOMALIES,
+                &json!({ "site_id": "shop", "kind": kind, "rule": rule, "subject": subject, "detected_at": end,
+                "window_start": start, "window_end": end, "observed": observed, "expected": expected, "score": score, "reason": reason }),
+            );
         }
-        if self.slides % 3 == 0 {
+        if self.slides.is_multiple_of(3) {
             let (reason, detail, raw) = match self.slides % 9 {
-                0 => ("late", Some("431 ms behind the high mark".to_owned()), r#"{"event_id":"e1","site_id":"shop"}"#),
-                3 => ("malformed_json", Some("expected `,` or `}` at 17".to_owned()), "{\"event_id\":\"e2\" <script>alert(1)</script>"),
+                0 => (
+                    "late",
+                    Some("431 ms behind the high mark".to_owned()),
+                    r#"{"event_id":"e1","site_id":"shop"}"#,
+                ),
+                3 => (
+                    "malformed_json",
+                    Some("expected `,` or `}` at 17".to_owned()),
+                    "{\"event_id\":\"e2\" <script>alert(1)</script>",
+                ),
                 _ => ("missing_field", Some("user_id".to_owned()), r#"{"event_id":"e3"}"#),
             };
             *self.letters.entry(reason.into()).or_default() += 1;
-            add(rows, topic::DEAD_LETTERS, &DeadLetter {
-                reason: reason.into(), detail, source_partition: (self.slides % 4) as i32, source_offset: self.slides as i64 * 500, raw: Some(raw.into()),
-            });
+            add(
+                rows,
+                topic::DEAD_LETTERS,
+                &DeadLetter {
+                    reason: reason.into(),
+                    detail,
+                    source_partition: (self.slides % 4) as i32,
+                    source_offset: self.slides as i64 * 500,
+                    raw: Some(raw.into()),
+                },
+            );
         }
     }
 
@@ -222,13 +381,22 @@ impl Shop {
             let end_offset = (self.records / 4) as i64 + i64::from(partition) * 900;
             let lag = (self.random() * 40.0) as i64;
             PartitionStatus {
-                partition, end_offset, read_offset: Some(end_offset - lag), lag: Some(lag), records_per_second: rate / 4.0,
+                partition,
+                end_offset,
+                read_offset: Some(end_offset - lag),
+                lag: Some(lag),
+                records_per_second: rate / 4.0,
                 high_mark: Some(Timestamp(now.0 - 10 - (self.random() * 60.0) as i64)),
             }
         });
         let partitions = partitions.collect::<Vec<_>>();
         let component = |name: &str, pid, memory: u64, address: &str| ComponentStatus {
-            name: name.into(), pid: Some(pid), state: "ready".into(), restarts: 0, address: address.into(), memory_bytes: Some(memory << 20),
+            name: name.into(),
+            pid: Some(pid),
+            state: "ready".into(),
+            restarts: 0,
+            address: address.into(),
+            memory_bytes: Some(memory << 20),
         };
         let graph = JobGraph::from_flink(&flink(self.records), self.job.as_ref().map(|job| (job, 0.5)));
         self.job.clone_from(&graph);

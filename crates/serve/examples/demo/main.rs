@@ -28,7 +28,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("http://{}", listener.local_addr()?);
     let explain: clickstream_serve::Explain = std::sync::Arc::new(|query| {
         Box::pin(async move {
-            Ok(format!("the window that ended at {}\nof {:?}\n\n(invented rows have no events behind them)", query.window_end, query.page))
+            Ok(format!(
+                "the window that ended at {}\nof {:?}\n\n(invented rows have no events behind them)",
+                query.window_end, query.page
+            ))
         })
     });
     let options = Options { explain: Some(explain), hosts: Vec::new() };

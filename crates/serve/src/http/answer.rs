@@ -79,11 +79,14 @@ impl Rows<'_> {
         };
         let mut response = tagged(body.into_bytes(), content_type, headers);
         if form == Form::Csv
-            && let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{}.csv\"", self.kind.name))
+            && let Ok(name) =
+                HeaderValue::from_str(&format!("attachment; filename=\"{}.csv\"", self.kind.name))
         {
             response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
         }
-        if let Some(link) = self.next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok()) {
+        if let Some(link) =
+            self.next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok())
+        {
             response.headers_mut().insert(header::LINK, link);
         }
         Ok(response)
@@ -103,7 +106,9 @@ pub fn tagged(body: Vec<u8>, content_type: &'static str, headers: &HeaderMap) ->
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|known| known.trim() == "*" || known.trim().trim_start_matches("W/") == tag.trim_start_matches("W/"));
+        .any(|known| {
+            known.trim() == "*" || known.trim().trim_start_matches("W/") == tag.trim_start_matches("W/")
+        });
     let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -18,8 +18,13 @@ pub async fn index(headers: HeaderMap) -> Result<Response, Problem> {
 }
 
 /// `/web/…`.
-pub async fn file(path: Result<Path<String>, axum::extract::rejection::PathRejection>, headers: HeaderMap) -> Result<Response, Problem> {
-    let Ok(Path(file)) = path else { return Err(Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8")) };
+pub async fn file(
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Ok(Path(file)) = path else {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"));
+    };
     asset(&file, &headers)
 }
 

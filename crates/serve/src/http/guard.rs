@@ -38,8 +38,11 @@ pub async fn hosts(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().host()).unwrap_or_default();
     if app.loopback && !is_ours(host, &app.options.hosts) {
-        return Problem::new(StatusCode::MISDIRECTED_REQUEST, "this server does not answer to that host name")
-            .into_response();
+        return Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this server does not answer to that host name",
+        )
+        .into_response();
     }
     next.run(request).await
 }

@@ -33,7 +33,9 @@ pub async fn ready(state: State<Arc<App>>) -> Result<Response, Problem> {
             Some(status) if !matches!(status.state.as_str(), "running" | "degraded") => {
                 not_ready(format!("the pipeline is {}", status.state))
             }
-            Some(status) => Ok(json_answer(&json!({ "status": "ready", "pipeline": status.state }), &HeaderMap::new())),
+            Some(status) => {
+                Ok(json_answer(&json!({ "status": "ready", "pipeline": status.state }), &HeaderMap::new()))
+            }
         }
     })
     .await

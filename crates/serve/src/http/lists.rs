@@ -31,7 +31,8 @@ pub async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let path = path.map_err(|_| Problem::bad_request("the page in the path is not UTF-8 when percent-decoded"))?;
+    let path =
+        path.map_err(|_| Problem::bad_request("the page in the path is not UTF-8 when percent-decoded"))?;
     let page = path.iter().next().map(|(_, page)| page.to_owned());
     let query = Query::parse(query.as_deref(), &route.parameters())?;
     let kind = route.kind().ok_or_else(|| Problem::not_found("there is no such list"))?;
@@ -140,7 +141,12 @@ fn events<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
     Ok(Rows { kind, head: head(&site, limit, Some(offset)), rows: listing.rows, next, query })
 }
 
-fn letters<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) -> Result<Rows<'a>, Problem> {
+fn letters<'a>(
+    store: &Store,
+    kind: &'static Kind,
+    query: &'a Query,
+    path: &str,
+) -> Result<Rows<'a>, Problem> {
     let (limit, offset) = query.part()?;
     let listing = store.letters(query.text("reason"), limit, offset)?;
     let mut head = head(&None, limit, Some(offset));

@@ -72,20 +72,45 @@ fn registry(app: &App) -> Registry {
     let mut root = Registry::default();
     let of_us = root.sub_registry_with_prefix("clickstream");
     let counts = app.feed.counts();
-    gauges(of_us, "build_info", "Version of the program", [(vec![("version", env!("CARGO_PKG_VERSION").into())], 1.0)]);
+    gauges(
+        of_us,
+        "build_info",
+        "Version of the program",
+        [(vec![("version", env!("CARGO_PKG_VERSION").into())], 1.0)],
+    );
     let rows = KINDS.iter().map(|kind| {
         (vec![("topic", kind.topic.to_owned())], counts.rows.get(kind.name).copied().unwrap_or(0))
     });
     counters(of_us, "result_rows", "Rows that came in, by topic", rows);
     counter(of_us, "unfit_records", "Records of result topics that were no rows", counts.unfit);
-    counter(of_us, "store_failed_writes", "Writes that the store refused; they are tried again", counts.failed_writes);
-    of_us.register_with_unit("store_size", "Size of the store's file", Unit::Bytes, value(app.store.bytes() as f64));
+    counter(
+        of_us,
+        "store_failed_writes",
+        "Writes that the store refused; they are tried again",
+        counts.failed_writes,
+    );
+    of_us.register_with_unit(
+        "store_size",
+        "Size of the store's file",
+        Unit::Bytes,
+        value(app.store.bytes() as f64),
+    );
     if let Some(newest) = app.store.newest() {
         let end = value(newest as f64 / 1000.0);
-        of_us.register_with_unit("newest_window_end_timestamp", "End of the newest window", Unit::Seconds, end);
+        of_us.register_with_unit(
+            "newest_window_end_timestamp",
+            "End of the newest window",
+            Unit::Seconds,
+            end,
+        );
     }
     of_us.register("stream_clients", "Clients of the live stream", value(counts.clients as f64));
-    counter(of_us, "stream_frames_lost", "Frames that slow clients of the live stream lost", counts.frames_lost);
+    counter(
+        of_us,
+        "stream_frames_lost",
+        "Frames that slow clients of the live stream lost",
+        counts.frames_lost,
+    );
     of_us.register("http_requests", "Requests, by route and status", app.requests.answered.clone());
     of_us.register_with_unit(
         "http_request_duration",
@@ -101,22 +126,40 @@ fn registry(app: &App) -> Registry {
 
 fn pipeline(registry: &mut Registry, status: &PipelineStatus) {
     let seconds = |at: Timestamp| at.0 as f64 / 1000.0;
-    registry.register("pipeline_running", "1 if the pipeline runs", value(f64::from(status.state == "running")));
+    registry.register(
+        "pipeline_running",
+        "1 if the pipeline runs",
+        value(f64::from(status.state == "running")),
+    );
     registry.register_with_unit(
         "pipeline_status_timestamp",
         "When the pipeline reported last",
         Unit::Seconds,
         value(seconds(status.at)),
     );
-    registry.register("events_per_second", "Records that arrive in the events topic per second", value(status.events_per_second));
+    registry.register(
+        "events_per_second",
+        "Records that arrive in the events topic per second",
+        value(status.events_per_second),
+    );
     counter(registry, "records", "Records in the events topic", status.records_total);
     if let Some(duplicates) = status.duplicates_total {
         counter(registry, "duplicates", "Duplicates among the records", duplicates);
     }
     if let Some(watermark) = status.watermark {
-        registry.register_with_unit("watermark_timestamp", "Event time up to which all is counted", Unit::Seconds, value(seconds(watermark)));
+        registry.register_with_unit(
+            "watermark_timestamp",
+            "Event time up to which all is counted",
+            Unit::Seconds,
+            value(seconds(watermark)),
+        );
         let delay = value((seconds(status.at) - seconds(watermark)).max(0.0));
-        registry.register_with_unit("watermark_delay", "How far the watermark is behind the clock", Unit::Seconds, delay);
+        registry.register_with_unit(
+            "watermark_delay",
+            "How far the watermark is behind the clock",
+            Unit::Seconds,
+            delay,
+        );
     }
     if let Some([median, p95]) = status.result_delay_ms {
         let delays = [("0.5", median), ("0.95", p95)]
@@ -124,32 +167,60 @@ fn pipeline(registry: &mut Registry, status: &PipelineStatus) {
         gauges(registry, "result_delay_seconds", "From a window's end until its rows could be read", delays);
     }
     let partitions = |of: fn(&crate::status::PartitionStatus) -> Option<f64>| {
-        let each = status.partitions.iter().filter_map(move |part| {
-            Some((vec![("partition", part.partition.to_string())], of(part)?))
-        });
+        let each = status
+            .partitions
+            .iter()
+            .filter_map(move |part| Some((vec![("partition", part.partition.to_string())], of(part)?)));
         each.collect::<Vec<_>>()
     };
-    gauges(registry, "partition_end_offset", "Offset of the next record of a partition", partitions(|part| Some(part.end_offset as f64)));
-    gauges(registry, "partition_lag_records", "Records of a partition not read yet", partitions(|part| part.lag.map(|lag| lag as f64)));
+    gauges(
+        registry,
+        "partition_end_offset",
+        "Offset of the next record of a partition",
+        partitions(|part| Some(part.end_offset as f64)),
+    );
+    gauges(
+        registry,
+        "partition_lag_records",
+        "Records of a partition not read yet",
+        partitions(|part| part.lag.map(|lag| lag as f64)),
+    );
     gauges(
         registry,
         "partition_high_mark_timestamp_seconds",
         "Highest event time in a partition",
         partitions(|part| part.high_mark.map(|mark| mark.0 as f64 / 1000.0)),
     );
-    let letters = status.dead_letters.iter().map(|(reason, letters)| (vec![("reason", reason.clone())], *letters));
-    counters(registry, "dead_letters", "Records that count nowhere, by reason; late ones among them", letters);
-    let states = ProofState::ALL.map(|(state, name)| (vec![("state", name.to_owned())], f64::from(state == status.proof.state)));
+    let letters =
+        status.dead_letters.iter().map(|(reason, letters)| (vec![("reason", reason.clone())], *letters));
+    counters(
+        registry,
+        "dead_letters",
+        "Records that count nowhere, by reason; late ones among them",
+        letters,
+    );
+    let states = ProofState::ALL
+        .map(|(state, name)| (vec![("state", name.to_owned())], f64::from(state == status.proof.state)));
     gauges(registry, "proof_state", "1 for the state the proof is in", states);
     registry.register("proof_rows_compared", "Rows that the proof compared", value(status.proof.rows as f64));
-    registry.register("proof_rows_differing", "Rows that differ from the recount", value(status.proof.differing as f64));
+    registry.register(
+        "proof_rows_differing",
+        "Rows that differ from the recount",
+        value(status.proof.differing as f64),
+    );
     if let Some(up_to) = status.proof.up_to {
-        registry.register_with_unit("proof_timestamp", "Windows that ended up to here are proven", Unit::Seconds, value(seconds(up_to)));
+        registry.register_with_unit(
+            "proof_timestamp",
+            "Windows that ended up to here are proven",
+            Unit::Seconds,
+            value(seconds(up_to)),
+        );
     }
     let components = |of: fn(&crate::status::ComponentStatus) -> Option<f64>| {
-        let each = status.components.iter().filter_map(move |component| {
-            Some((vec![("component", component.name.clone())], of(component)?))
-        });
+        let each = status
+            .components
+            .iter()
+            .filter_map(move |component| Some((vec![("component", component.name.clone())], of(component)?)));
         each.collect::<Vec<_>>()
     };
     gauges(
@@ -168,7 +239,9 @@ fn pipeline(registry: &mut Registry, status: &PipelineStatus) {
         registry,
         "component_restarts",
         "How often a component was started again",
-        components(|component| Some(f64::from(component.restarts))).into_iter().map(|(labels, n)| (labels, n as u64)),
+        components(|component| Some(f64::from(component.restarts)))
+            .into_iter()
+            .map(|(labels, n)| (labels, n as u64)),
     );
 }
 
@@ -192,7 +265,12 @@ fn counter(registry: &mut Registry, name: &str, help: &str, value: u64) {
     registry.register(name, help, counter);
 }
 
-fn counters(registry: &mut Registry, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+fn counters(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
     let family = Family::<Labels, Counter>::default();
     for (labels, value) in values {
         family.get_or_create(&labels).inc_by(value);

@@ -118,11 +118,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is nothing at {}; /openapi.json lists what there is", query::shown(uri.path())))
+    Problem::not_found(format!(
+        "there is nothing at {}; /openapi.json lists what there is",
+        query::shown(uri.path())
+    ))
 }
 
 async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not answered; everything here is read with GET"))
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not answered; everything here is read with GET"),
+    )
 }
 
 /// Asks the store on a thread that may wait for the disk.
@@ -130,7 +136,10 @@ async fn blocking<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(ask).await.unwrap_or_else(|_| {
-        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made; this is a fault of the server"))
+        Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer could not be made; this is a fault of the server",
+        ))
     })
 }
 

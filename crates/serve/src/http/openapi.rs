@@ -24,9 +24,17 @@ pub fn document(explain: bool) -> Value {
     for route in &ROUTES {
         paths.insert(route.path.into(), list(route));
     }
-    let mut other = |path: &str, about: &str, known: &[&str], content: &str, schema: Value, statuses: &[u16]| {
+    let mut other = |path: &str,
+                     about: &str,
+                     known: &[&str],
+                     content: &str,
+                     schema: Value,
+                     statuses: &[u16]| {
         let mut responses = Map::new();
-        responses.insert("200".into(), json!({ "description": about, "content": { content: { "schema": schema } } }));
+        responses.insert(
+            "200".into(),
+            json!({ "description": about, "content": { content: { "schema": schema } } }),
+        );
         for status in statuses {
             responses.insert(status.to_string(), problem_ref());
         }
@@ -37,35 +45,66 @@ pub fn document(explain: bool) -> Value {
         );
     };
     let object = json!({ "type": "object" });
-    other("/api/v1/sites", "The sites that have results", &["limit", "offset"], "application/json", json!({
-        "type": "object", "required": ["default", "total", "sites"],
-        "properties": { "default": { "type": ["string", "null"] }, "total": { "type": "integer" },
-                        "sites": { "type": "array", "items": { "type": "string" } } },
-    }), &[400]);
-    other("/api/v1/windows", "The windows that are kept, newest first", &WINDOWS_PARAMETERS, "application/json", json!({
-        "type": "object", "required": ["site_id", "total", "windows"],
-        "properties": { "windows": { "type": "array", "items": {
-            "type": "object", "required": ["window_end", "rows", "whole"],
-            "properties": {
-                "window_end": { "type": "string", "format": "date-time" },
-                "rows": { "type": "integer", "description": "rows written, over all kinds" },
-                "whole": { "type": "boolean", "description": "all rows are kept; else those with the greatest numbers" } } } } },
-    }), &[400, 404]);
+    other(
+        "/api/v1/sites",
+        "The sites that have results",
+        &["limit", "offset"],
+        "application/json",
+        json!({
+            "type": "object", "required": ["default", "total", "sites"],
+            "properties": { "default": { "type": ["string", "null"] }, "total": { "type": "integer" },
+                            "sites": { "type": "array", "items": { "type": "string" } } },
+        }),
+        &[400],
+    );
+    other(
+        "/api/v1/windows",
+        "The windows that are kept, newest first",
+        &WINDOWS_PARAMETERS,
+        "application/json",
+        json!({
+            "type": "object", "required": ["site_id", "total", "windows"],
+            "properties": { "windows": { "type": "array", "items": {
+                "type": "object", "required": ["window_end", "rows", "whole"],
+                "properties": {
+                    "window_end": { "type": "string", "format": "date-time" },
+                    "rows": { "type": "integer", "description": "rows written, over all kinds" },
+                    "whole": { "type": "boolean", "description": "all rows are kept; else those with the greatest numbers" } } } } },
+        }),
+        &[400, 404],
+    );
     other("/api/v1/pipeline", "What the pipeline is doing", &[], "application/json", object.clone(), &[400]);
     other(
         "/api/v1/stream",
         "Server-sent events: `hello` first, then an event per window and kind of rows, named like the kind, with {kind, \
          site_id, window_end, total, rows}; `pipeline` about once a second; `dropped` with {frames} if the client was too slow",
-        &stream::PARAMETERS, "text/event-stream", json!({ "type": "string" }), &[400, 503],
+        &stream::PARAMETERS,
+        "text/event-stream",
+        json!({ "type": "string" }),
+        &[400, 503],
     );
     if explain {
-        other("/api/v1/explain", "The events behind a number, as text", &EXPLAIN_PARAMETERS, "application/json", json!({
-            "type": "object", "required": ["text"], "properties": { "text": { "type": "string" } },
-        }), &[400, 422]);
+        other(
+            "/api/v1/explain",
+            "The events behind a number, as text",
+            &EXPLAIN_PARAMETERS,
+            "application/json",
+            json!({
+                "type": "object", "required": ["text"], "properties": { "text": { "type": "string" } },
+            }),
+            &[400, 422],
+        );
     }
     other("/health/live", "Whether the server answers", &[], "application/json", object.clone(), &[]);
     other("/health/ready", "Whether results are fresh", &[], "application/json", object, &[503]);
-    other("/metrics", "Figures for Prometheus", &[], "application/openmetrics-text", json!({ "type": "string" }), &[]);
+    other(
+        "/metrics",
+        "Figures for Prometheus",
+        &[],
+        "application/openmetrics-text",
+        json!({ "type": "string" }),
+        &[],
+    );
     let schemas: Map<String, Value> = KINDS.iter().map(|kind| (schema_name(kind), row(kind))).collect();
     json!({
         "openapi": "3.1.0",
@@ -91,10 +130,13 @@ fn list(route: &Route) -> Value {
     let Some(kind) = route.kind() else { return json!({}) };
     let mut parameters: Vec<Value> = route.parameters().iter().map(|name| parameter(name)).collect();
     if route.shape == Shape::PageSeries {
-        parameters.insert(0, json!({
-            "name": "page", "in": "path", "required": true, "schema": { "type": "string" },
-            "description": "the page, percent-encoded, also its slashes", "example": "/p/alder-notebook",
-        }));
+        parameters.insert(
+            0,
+            json!({
+                "name": "page", "in": "path", "required": true, "schema": { "type": "string" },
+                "description": "the page, percent-encoded, also its slashes", "example": "/p/alder-notebook",
+            }),
+        );
     }
     let mut properties = json!({
         "kind": { "const": kind.name },
@@ -109,10 +151,15 @@ fn list(route: &Route) -> Value {
         Shape::Series | Shape::PageSeries => &[
             ("from", json!({ "type": "string", "format": "date-time" })),
             ("to", json!({ "type": "string", "format": "date-time" })),
-            ("windows", json!({ "type": "integer", "description": "windows in that time; with more than limit, every second, third … is shown" })),
+            (
+                "windows",
+                json!({ "type": "integer", "description": "windows in that time; with more than limit, every second, third … is shown" }),
+            ),
         ],
         Shape::Events => &[],
-        Shape::Letters => &[("counts", json!({ "type": "object", "additionalProperties": { "type": "integer" } }))],
+        Shape::Letters => {
+            &[("counts", json!({ "type": "object", "additionalProperties": { "type": "integer" } }))]
+        }
     };
     for (name, schema) in extra {
         properties[*name] = schema.clone();
@@ -144,7 +191,11 @@ fn problem_ref() -> Value {
 
 fn operation(path: &str) -> String {
     let words = path.trim_start_matches("/api/v1/").trim_matches('/');
-    words.chars().filter(|c| *c != '{' && *c != '}').map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+    words
+        .chars()
+        .filter(|c| *c != '{' && *c != '}')
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect()
 }
 
 fn schema_name(kind: &Kind) -> String {
@@ -161,7 +212,9 @@ fn row(kind: &Kind) -> Value {
             Type::Time => json!({ "type": "string", "format": "date-time" }),
             Type::Count => json!({ "type": "integer" }),
             Type::Number => json!({ "type": "number" }),
-            Type::Ratio => json!({ "type": ["number", "null"], "description": "null where its denominator is 0" }),
+            Type::Ratio => {
+                json!({ "type": ["number", "null"], "description": "null where its denominator is 0" })
+            }
             Type::Flag => json!({ "type": "boolean" }),
             Type::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         };
@@ -178,10 +231,26 @@ fn parameter(name: &str) -> Value {
         "window_end" => (text(), "end of the window (RFC 3339); default: the newest", false),
         "from" => (text(), "first instant (RFC 3339); of a series: default one hour before the last", false),
         "to" => (text(), "instant after the last; of a series: end of the last window; default: now", false),
-        "limit" => (json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT }), "rows at most", false),
-        "offset" => (json!({ "type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0 }), "rows to leave out before", false),
-        "tz" => (text(), "time zone of the answer's times, and of the request's without an offset, as Europe/Berlin; default: UTC", false),
-        "format" => (json!({ "type": "string", "enum": ["json", "csv"] }), "form of the answer; default: as the header Accept says", false),
+        "limit" => (
+            json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT }),
+            "rows at most",
+            false,
+        ),
+        "offset" => (
+            json!({ "type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0 }),
+            "rows to leave out before",
+            false,
+        ),
+        "tz" => (
+            text(),
+            "time zone of the answer's times, and of the request's without an offset, as Europe/Berlin; default: UTC",
+            false,
+        ),
+        "format" => (
+            json!({ "type": "string", "enum": ["json", "csv"] }),
+            "form of the answer; default: as the header Accept says",
+            false,
+        ),
         "page_url" => (text(), "only rows of this page", false),
         "bounced" => (json!({ "type": "boolean" }), "only sessions that bounced, or did not", false),
         "kinds" => (text(), "names of events wanted, separated by commas; default: all", false),

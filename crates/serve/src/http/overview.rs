@@ -16,7 +16,11 @@ use super::{App, ExplainQuery, answered};
 use crate::kind::KINDS;
 
 /// `/api/v1/sites`.
-pub async fn sites(state: State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn sites(
+    state: State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let query = Query::parse(query.as_deref(), &["limit", "offset"])?;
     let (limit, offset) = query.part()?;
     answered(state, move |app| {
@@ -95,7 +99,8 @@ fn overview(app: &App) -> Result<Value, Problem> {
 }
 
 /// Parameters of `/api/v1/explain`.
-pub const EXPLAIN_PARAMETERS: [&str; 6] = ["site_id", "page_url", "product_id", "user_id", "window_end", "metric"];
+pub const EXPLAIN_PARAMETERS: [&str; 6] =
+    ["site_id", "page_url", "product_id", "user_id", "window_end", "metric"];
 
 /// `/api/v1/explain`.
 pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
@@ -110,7 +115,9 @@ pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> 
         product: text("product_id"),
         user: text("user_id"),
         window_end: Timestamp(
-            query.time("window_end")?.ok_or_else(|| Problem::bad_request("window_end says which window; it is missing"))?,
+            query
+                .time("window_end")?
+                .ok_or_else(|| Problem::bad_request("window_end says which window; it is missing"))?,
         ),
         metric: text("metric"),
     };

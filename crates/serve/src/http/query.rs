@@ -60,7 +60,10 @@ impl Query {
         let Some(text) = self.text(name) else { return Ok(default) };
         let number = text.parse().ok().filter(|number| (min..=max).contains(number));
         number.ok_or_else(|| {
-            Problem::bad_request(format!("{name} is {}, but has to be a whole number from {min} to {max}", shown(text)))
+            Problem::bad_request(format!(
+                "{name} is {}, but has to be a whole number from {min} to {max}",
+                shown(text)
+            ))
         })
     }
 

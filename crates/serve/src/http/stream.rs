@@ -58,10 +58,11 @@ pub async fn stream(
     if app.feed.counts().clients >= MAX_CLIENTS {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the live stream"));
     }
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).or(query.text("last_event_id"));
-    let after = last.and_then(|id| id.rsplit_once('-')).and_then(|(epoch, seq)| {
-        (epoch == app.store.epoch()).then(|| seq.parse::<i64>().ok()).flatten()
-    });
+    let last =
+        headers.get("last-event-id").and_then(|value| value.to_str().ok()).or(query.text("last_event_id"));
+    let after = last
+        .and_then(|id| id.rsplit_once('-'))
+        .and_then(|(epoch, seq)| (epoch == app.store.epoch()).then(|| seq.parse::<i64>().ok()).flatten());
     // first subscribe, then look what was missed: so nothing falls between
     let subscription = app.feed.subscribe();
     let store = app.store.clone();
@@ -91,8 +92,10 @@ pub async fn stream(
         let text = client.next().await?;
         Some((Ok::<_, Infallible>(text), client))
     });
-    let mut response =
-        Response::new(Body::from_stream(futures_util::StreamExt::take_until(texts, shutdown.cancelled_owned())));
+    let mut response = Response::new(Body::from_stream(futures_util::StreamExt::take_until(
+        texts,
+        shutdown.cancelled_owned(),
+    )));
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),

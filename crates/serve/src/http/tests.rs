@@ -27,7 +27,9 @@ async fn site() -> Site {
     }
     store.write(&filed(&every_kind("other", 70_000, EVIL)), &[]).unwrap();
     let explain: Explain = Arc::new(|query| {
-        Box::pin(async move { query.page.map(|page| format!("events of {page}")).ok_or_else(|| "only pages".to_owned()) })
+        Box::pin(async move {
+            query.page.map(|page| format!("events of {page}")).ok_or_else(|| "only pages".to_owned())
+        })
     });
     let app = Arc::new(App {
         feed: Feed::start(store.clone()).unwrap(),
@@ -60,7 +62,11 @@ impl Site {
 
     async fn problem(&self, uri: &str, expected: u16) -> Value {
         let (status, headers, body) = self.get(uri).await;
-        assert_eq!((status.as_u16(), &headers[header::CONTENT_TYPE]), (expected, &"application/problem+json".parse().unwrap()), "{uri}");
+        assert_eq!(
+            (status.as_u16(), &headers[header::CONTENT_TYPE]),
+            (expected, &"application/problem+json".parse().unwrap()),
+            "{uri}"
+        );
         let problem: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["status"], expected);
         assert!(problem["detail"].is_string() && problem["title"].is_string());
@@ -89,7 +95,8 @@ async fn every_list_answers_with_rows_as_they_stand_in_their_topic() {
         assert!(answer["next"].is_null());
         // again with the tag: nothing is sent
         let tag = headers[header::ETAG].clone();
-        let again = Request::get(format!("{path}{query}")).header("host", "localhost").header("if-none-match", tag);
+        let again =
+            Request::get(format!("{path}{query}")).header("host", "localhost").header("if-none-match", tag);
         let (status, _, body) = site.send(again.body(Body::empty()).unwrap()).await;
         assert_eq!((status.as_u16(), body.len()), (304, 0), "{path}");
     }
@@ -100,7 +107,10 @@ async fn windows_sites_and_parts() {
     let site = site().await;
     assert_eq!(site.json("/api/v1/sites").await["default"], "shop");
     let windows = site.json("/api/v1/windows?limit=2&tz=Europe/Berlin").await;
-    assert_eq!((windows["total"].as_u64(), windows["next"].as_str()), (Some(3), Some("/api/v1/windows?limit=2&tz=Europe%2FBerlin&offset=2")));
+    assert_eq!(
+        (windows["total"].as_u64(), windows["next"].as_str()),
+        (Some(3), Some("/api/v1/windows?limit=2&tz=Europe%2FBerlin&offset=2"))
+    );
     assert_eq!(windows["windows"][0]["window_end"], "1970-01-01T01:01:20.000+01:00");
     assert_eq!(windows["windows"][0]["rows"], 13);
     let old = site.json("/api/v1/pages/top?window_end=1970-01-01T00:01:10Z").await;
@@ -109,7 +119,8 @@ async fn windows_sites_and_parts() {
     assert_eq!(local["rows"][0]["window_end"], "1970-01-01T01:01:10.000+01:00");
     let problem = site.problem("/api/v1/pages/top?window_end=1970-01-01T00:01:11Z", 404).await;
     assert_eq!(problem["nearest"].as_array().unwrap().len(), 2);
-    let series = site.json("/api/v1/pages/%2F/metrics?from=1970-01-01T00:01:05Z&to=1970-01-01T00:01:20Z").await;
+    let series =
+        site.json("/api/v1/pages/%2F/metrics?from=1970-01-01T00:01:05Z&to=1970-01-01T00:01:20Z").await;
     assert_eq!((series["rows"].as_array().unwrap().len(), series["windows"].as_u64()), (2, Some(2)));
     assert_eq!(series["page_url"], "/");
     for n in 0..5 {
@@ -121,7 +132,10 @@ async fn windows_sites_and_parts() {
     assert_eq!((first["rows"].as_array().unwrap().len(), second["rows"].as_array().unwrap().len()), (3, 2));
     assert!(second["next"].is_null());
     assert_eq!(site.json("/api/v1/sessions?bounced=false").await["rows"].as_array().unwrap().len(), 0);
-    assert_eq!(site.json("/api/v1/anomalies?kind=traffic_spike&page_url=/").await["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        site.json("/api/v1/anomalies?kind=traffic_spike&page_url=/").await["rows"].as_array().unwrap().len(),
+        3
+    );
     assert_eq!(site.json("/api/v1/dead-letters?reason=late").await["counts"]["late"], 3);
 }
 
@@ -155,7 +169,10 @@ async fn errors_are_problems() {
     }
     let post = Request::post("/api/v1/pages/top").header("host", "localhost").body(Body::from("{}")).unwrap();
     let (status, headers, _) = site.send(post).await;
-    assert_eq!((status.as_u16(), &headers[header::CONTENT_TYPE]), (405, &"application/problem+json".parse().unwrap()));
+    assert_eq!(
+        (status.as_u16(), &headers[header::CONTENT_TYPE]),
+        (405, &"application/problem+json".parse().unwrap())
+    );
     let foreign = Request::get("/api/v1/sites").header("host", "evil.example").body(Body::empty()).unwrap();
     assert_eq!(site.send(foreign).await.0, 421);
 }
@@ -170,7 +187,10 @@ async fn hostile_names_are_only_text() {
     let filtered = site.json(&format!("/api/v1/transitions?site_id=other&page_url={}", encoded(EVIL))).await;
     assert_eq!(filtered["total"], 1);
     let long = encoded(&"x".repeat(21_000));
-    assert_eq!(site.json(&format!("/api/v1/pages/{long}/metrics")).await["rows"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        site.json(&format!("/api/v1/pages/{long}/metrics")).await["rows"].as_array().unwrap().len(),
+        0
+    );
     site.app.store.write(&filed(&[page("shop", 80_000, "=cmd|'/c calc'!A1,\"\n", 99)]), &[]).unwrap();
     let (_, headers, csv) = site.get("/api/v1/pages?format=csv&site_id=shop").await;
     let csv = String::from_utf8(csv).unwrap();
@@ -201,14 +221,17 @@ async fn the_description_names_what_is_there() {
     let document = site.json("/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
     for (path, item) in document["paths"].as_object().unwrap() {
-        let about_number = if path == "/api/v1/explain" { "?page_url=/&window_end=1970-01-01T00:01:20Z" } else { "" };
+        let about_number =
+            if path == "/api/v1/explain" { "?page_url=/&window_end=1970-01-01T00:01:20Z" } else { "" };
         if path != "/api/v1/stream" && path != "/health/ready" {
-            let (status, headers, body) = site.get(&format!("{}{about_number}", path.replace("{page}", "%2F"))).await;
+            let (status, headers, body) =
+                site.get(&format!("{}{about_number}", path.replace("{page}", "%2F"))).await;
             assert_eq!(status, 200, "{path}");
             let content = item["get"]["responses"]["200"]["content"].as_object().unwrap();
             let given = headers[header::CONTENT_TYPE].to_str().unwrap().split(';').next().unwrap().to_owned();
             assert!(content.contains_key(&given), "{path}: {given}");
-            let required = content.get("application/json").and_then(|json| json["schema"]["required"].as_array());
+            let required =
+                content.get("application/json").and_then(|json| json["schema"]["required"].as_array());
             let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
             for name in required.into_iter().flatten() {
                 assert!(answer.get(name.as_str().unwrap()).is_some(), "{path}: no {name}");
@@ -230,7 +253,12 @@ async fn the_description_names_what_is_there() {
 #[tokio::test]
 async fn figures_for_prometheus() {
     let site = site().await;
-    let mut status = PipelineStatus { state: "running".into(), at: Timestamp::now(), watermark: Some(Timestamp(0)), ..Default::default() };
+    let mut status = PipelineStatus {
+        state: "running".into(),
+        at: Timestamp::now(),
+        watermark: Some(Timestamp(0)),
+        ..Default::default()
+    };
     status.dead_letters.insert("late\"}\n# evil".into(), 7);
     status.result_delay_ms = Some([182, 260]);
     site.app.feed.status(status);

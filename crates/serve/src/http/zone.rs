@@ -88,7 +88,12 @@ mod tests {
     fn reads_offsets_and_local_times() {
         let berlin = named("Europe/Berlin").unwrap();
         let noon = Timestamp::parse("2026-11-25T12:00:00.000Z");
-        for text in ["2026-11-25T12:00:00Z", "2026-11-25T13:00:00+01:00", "2026-11-25T13:00:00 01:00", "2026-11-25T13:00:00"] {
+        for text in [
+            "2026-11-25T12:00:00Z",
+            "2026-11-25T13:00:00+01:00",
+            "2026-11-25T13:00:00 01:00",
+            "2026-11-25T13:00:00",
+        ] {
             assert_eq!(instant(text, Some(&berlin)), noon, "{text}");
         }
         assert_eq!(instant("2026-11-25T12:00", None), noon);

@@ -203,8 +203,7 @@ fn epoch(db: &Connection) -> rusqlite::Result<String> {
 
 fn newest_windows(db: &Connection) -> rusqlite::Result<BTreeMap<String, (i64, i64)>> {
     let mut newest = BTreeMap::new();
-    let mut spans =
-        db.prepare("SELECT site, max(at) FROM span WHERE kind = 'site-metrics' GROUP BY site")?;
+    let mut spans = db.prepare("SELECT site, max(at) FROM span WHERE kind = 'site-metrics' GROUP BY site")?;
     let mut weight = db.prepare(
         "SELECT weight FROM result WHERE kind = 'site-metrics' AND site = ?1 AND at = ?2 AND key = ''",
     )?;

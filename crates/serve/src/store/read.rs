@@ -91,7 +91,12 @@ impl Store {
     }
 
     /// Whether the window was written, and its neighbours if not.
-    pub fn find_window(&self, kind: &Kind, site: &str, at: i64) -> Result<Result<(), [Option<i64>; 2]>, StoreError> {
+    pub fn find_window(
+        &self,
+        kind: &Kind,
+        site: &str,
+        at: i64,
+    ) -> Result<Result<(), [Option<i64>; 2]>, StoreError> {
         self.read(|db| {
             let there = db
                 .prepare_cached("SELECT 1 FROM span WHERE kind = ?1 AND site = ?2 AND at = ?3")?
@@ -100,7 +105,8 @@ impl Store {
                 return Ok(Ok(()));
             }
             let beside = |sql: &str| {
-                db.prepare_cached(sql)?.query_row(params![kind.name, site, at], |row| row.get::<_, Option<i64>>(0))
+                db.prepare_cached(sql)?
+                    .query_row(params![kind.name, site, at], |row| row.get::<_, Option<i64>>(0))
             };
             Ok(Err([
                 beside("SELECT max(at) FROM span WHERE kind = ?1 AND site = ?2 AND at < ?3")?,
@@ -193,7 +199,9 @@ impl Store {
         self.read(|db| {
             values.extend([(i64::from(limit) + 1).into(), i64::from(offset).into()]);
             let rows = db
-                .prepare_cached(&format!("SELECT json FROM dead_letter {filter} ORDER BY id DESC LIMIT ? OFFSET ?"))?
+                .prepare_cached(&format!(
+                    "SELECT json FROM dead_letter {filter} ORDER BY id DESC LIMIT ? OFFSET ?"
+                ))?
                 .query_map(params_from_iter(&values), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             Ok(cut(rows, limit, None))
@@ -210,7 +218,13 @@ impl Store {
     }
 
     /// The windows of a site that are kept, newest first.
-    pub fn windows(&self, site: &str, (from, to): (i64, i64), limit: u32, offset: u32) -> Result<(u64, Vec<WindowCount>), StoreError> {
+    pub fn windows(
+        &self,
+        site: &str,
+        (from, to): (i64, i64),
+        limit: u32,
+        offset: u32,
+    ) -> Result<(u64, Vec<WindowCount>), StoreError> {
         self.read(|db| {
             let total: i64 = db
                 .prepare_cached("SELECT count(*) FROM span WHERE kind = 'site-metrics' AND site = ?1 AND at BETWEEN ?2 AND ?3")?
@@ -345,7 +359,9 @@ fn page_filter(kind: &Kind, page: &str, filter: &mut String, values: &mut Vec<Va
         .map(|field| {
             values.push(page.to_owned().into());
             match *field {
-                "pages" => "EXISTS (SELECT 1 FROM json_each(result.json, '$.pages') WHERE value = ?)".to_owned(),
+                "pages" => {
+                    "EXISTS (SELECT 1 FROM json_each(result.json, '$.pages') WHERE value = ?)".to_owned()
+                }
                 field => format!("json ->> '$.{field}' = ?"),
             }
         })

@@ -10,7 +10,9 @@ fn kind(name: &str) -> &'static Kind {
 }
 
 fn window(store: &Store, name: &str, at: i64) -> Listing {
-    store.window(&WindowQuery { kind: kind(name), site: "shop", at, page: None, limit: 100, offset: 0 }).unwrap()
+    store
+        .window(&WindowQuery { kind: kind(name), site: "shop", at, page: None, limit: 100, offset: 0 })
+        .unwrap()
 }
 
 #[test]
@@ -27,7 +29,10 @@ fn history_survives_and_rows_come_back_as_they_were() {
     let store = open(dir.path(), Retention::default());
     assert_eq!(store.epoch(), epoch);
     assert_eq!(store.positions().unwrap(), [position]);
-    assert_eq!((store.sites(), store.default_site(), store.newest()), (vec!["shop".into()], Some("shop".into()), Some(60_000)));
+    assert_eq!(
+        (store.sites(), store.default_site(), store.newest()),
+        (vec!["shop".into()], Some("shop".into()), Some(60_000))
+    );
     for (topic, json) in &rows {
         let kind = Kind::of_topic(topic).unwrap();
         let mark = marks.iter().find(|mark| mark.kind.name == kind.name).unwrap();
@@ -58,7 +63,14 @@ fn the_greatest_come_first_and_pages_are_found() {
     let store = open(dir.path(), Retention::default());
     let rows: Vec<_> = (0..30).map(|n| page("shop", 60_000, &format!("/{n}"), n * 7 % 30)).collect();
     store.write(&filed(&rows), &[]).unwrap();
-    let query = WindowQuery { kind: kind("page-metrics"), site: "shop", at: 60_000, page: None, limit: 10, offset: 25 };
+    let query = WindowQuery {
+        kind: kind("page-metrics"),
+        site: "shop",
+        at: 60_000,
+        page: None,
+        limit: 10,
+        offset: 25,
+    };
     let listing = store.window(&query).unwrap();
     assert_eq!((listing.total, listing.rows.len(), listing.more), (Some(30), 5, false));
     let listing = store.window(&WindowQuery { offset: 0, ..query.clone() }).unwrap();
@@ -67,7 +79,11 @@ fn the_greatest_come_first_and_pages_are_found() {
     assert!(listing.total == Some(1) && listing.rows[0].contains("\"/4\""));
     store.write(&filed(&every_kind("shop", 60_000, "/p")), &[]).unwrap();
     for name in ["page-transitions", "common-paths", "top-pages"] {
-        let find = |page| store.window(&WindowQuery { kind: kind(name), page: Some(page), offset: 0, ..query.clone() }).unwrap();
+        let find = |page| {
+            store
+                .window(&WindowQuery { kind: kind(name), page: Some(page), offset: 0, ..query.clone() })
+                .unwrap()
+        };
         assert_eq!((find("/p").total, find("/none").total), (Some(1), Some(0)), "{name}");
     }
 }
@@ -78,7 +94,8 @@ fn a_page_s_history_is_thinned_to_the_limit() {
     let store = open(dir.path(), Retention::default());
     let rows: Vec<_> = (1..=100).map(|n| page("shop", n * 10_000, "/", n as u64)).collect();
     store.write(&filed(&rows), &[]).unwrap();
-    let series = |limit| store.series(kind("page-metrics"), "shop", "/", (100_000, 1_000_000), limit).unwrap();
+    let series =
+        |limit| store.series(kind("page-metrics"), "shop", "/", (100_000, 1_000_000), limit).unwrap();
     assert_eq!((series(1_000).rows.len(), series(1_000).total), (91, Some(91)));
     let few = series(10);
     assert!(few.rows.len() <= 10 && few.rows.last().unwrap().contains("\"view_count\":100"));
@@ -88,11 +105,20 @@ fn a_page_s_history_is_thinned_to_the_limit() {
 #[test]
 fn old_windows_are_thinned_and_then_forgotten() {
     let dir = tempfile::tempdir().unwrap();
-    let retention = Retention { keep_ms: 600_000, detail_ms: 60_000, coarse_step_ms: 30_000, coarse_rows: 2, sessions: 3, ..Retention::default() };
+    let retention = Retention {
+        keep_ms: 600_000,
+        detail_ms: 60_000,
+        coarse_step_ms: 30_000,
+        coarse_rows: 2,
+        sessions: 3,
+        ..Retention::default()
+    };
     let store = open(dir.path(), retention);
     let mut rows = Vec::new();
     for end in (10_000..=1_000_000).step_by(10_000) {
-        rows.extend(every_kind("shop", end, "/").into_iter().filter(|(topic, _)| topic.ends_with("site-metrics")));
+        rows.extend(
+            every_kind("shop", end, "/").into_iter().filter(|(topic, _)| topic.ends_with("site-metrics")),
+        );
         rows.extend((0..5).map(|n| page("shop", end, &format!("/{n}"), n)));
         rows.push(session("shop", end, &format!("s{end}"), "/"));
     }
@@ -108,7 +134,16 @@ fn old_windows_are_thinned_and_then_forgotten() {
     let (total, windows) = store.windows("shop", (0, i64::MAX), 100, 0).unwrap();
     assert_eq!(total as usize, windows.len());
     assert!(windows[0].whole && !windows.last().unwrap().whole && windows.last().unwrap().at == 420_000);
-    let sessions = EventQuery { kind: kind("sessions"), site: "shop", from: 0, to: i64::MAX, page: None, equal: Vec::new(), limit: 9, offset: 0 };
+    let sessions = EventQuery {
+        kind: kind("sessions"),
+        site: "shop",
+        from: 0,
+        to: i64::MAX,
+        page: None,
+        equal: Vec::new(),
+        limit: 9,
+        offset: 0,
+    };
     assert_eq!(store.events(&sessions).unwrap().rows.len(), 3);
     assert!(!store.tidy().unwrap());
 }
@@ -134,7 +169,8 @@ fn frames_can_be_asked_for_again() {
 fn a_file_that_is_no_database_is_put_aside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("results.db");
-    std::fs::write(&path, "this is no database, and long enough to be looked at as one. ".repeat(100)).unwrap();
+    std::fs::write(&path, "this is no database, and long enough to be looked at as one. ".repeat(100))
+        .unwrap();
     let store = Store::open(&path, Retention::default()).unwrap();
     assert!(store.sites().is_empty() && dir.path().join("results.broken").exists());
     store.write(&filed(&every_kind("shop", 60_000, "/")), &[]).unwrap();

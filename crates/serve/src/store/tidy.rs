@@ -92,7 +92,9 @@ fn forget(db: &Connection, kind: &str, site: &str, at: i64) -> rusqlite::Result<
 /// Deletes what is beyond `rows`, or older than `before`; the oldest first.
 fn surplus(db: &Connection, kind: &str, site: &str, rows: i64, before: i64) -> rusqlite::Result<usize> {
     let limit: Option<i64> = db
-        .prepare_cached("SELECT at FROM result WHERE kind = ?1 AND site = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3")?
+        .prepare_cached(
+            "SELECT at FROM result WHERE kind = ?1 AND site = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3",
+        )?
         .query_map(params![kind, site, rows], |row| row.get(0))?
         .next()
         .transpose()?;

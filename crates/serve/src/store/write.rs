@@ -61,7 +61,12 @@ impl Store {
     }
 
     /// Notes that the window of a site is over: kinds that have no row in it get an empty one.
-    pub fn close_window(&self, site: &str, at: i64, kinds: &[&'static Kind]) -> Result<Vec<FrameMark>, StoreError> {
+    pub fn close_window(
+        &self,
+        site: &str,
+        at: i64,
+        kinds: &[&'static Kind],
+    ) -> Result<Vec<FrameMark>, StoreError> {
         let mut db = self.writer();
         let transaction = db.transaction()?;
         let mut marks = Vec::new();
@@ -126,9 +131,11 @@ fn insert<'a>(db: &Connection, rows: &'a [Filed]) -> rusqlite::Result<Groups<'a>
             }
         };
         let windowed = Kind::named(row.kind).is_some_and(|kind| kind.windowed);
-        let group = groups
-            .entry((row.kind, row.site.as_str(), windowed.then_some(at)))
-            .or_insert(Group { low: at, high: at, changed: false });
+        let group = groups.entry((row.kind, row.site.as_str(), windowed.then_some(at))).or_insert(Group {
+            low: at,
+            high: at,
+            changed: false,
+        });
         if changed || group.changed {
             // what did not change needs no place in the live stream
             let first = !group.changed;
@@ -150,7 +157,13 @@ fn count_span(db: &Connection, kind: &str, site: &str, at: i64) -> rusqlite::Res
     Ok(())
 }
 
-fn mark(db: &Connection, kind: &'static Kind, site: &str, low: i64, high: i64) -> rusqlite::Result<FrameMark> {
+fn mark(
+    db: &Connection,
+    kind: &'static Kind,
+    site: &str,
+    low: i64,
+    high: i64,
+) -> rusqlite::Result<FrameMark> {
     db.prepare_cached("INSERT INTO frame (kind, site, low, high) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![kind.name, site, low, high])?;
     Ok(FrameMark { seq: db.last_insert_rowid(), kind, site: site.to_owned(), low, high })

@@ -107,7 +107,7 @@ function diagram(stages, heads) {
   const narrow = innerWidth < 620;
   const WIDTH = narrow ? 430 : 860;
   const inset = narrow ? 138 : 210;
-  const short = (name) => shortened(name, narrow ? 15 : 24);
+  const short = (name) => shortened(name, narrow ? 13 : 21);
   const xs = heads.map((_, place) => inset + (place * (WIDTH - 2 * inset - BAR)) / (heads.length - 1));
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${height + 34}`, role: "group" });
   columns.forEach((nodes, place) => {

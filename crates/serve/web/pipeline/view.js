@@ -27,7 +27,7 @@ export function pipeline(parent) {
     wide("The job", "Flink's tasks, from the sources on. Records go along the lines. Busy is the share of time a task works; back-pressure the share it waits for the task after it.", job.body),
     wide("Processes", "What runs on this machine.", processes));
 
-  let topics = null;
+  const samples = [];
   let rates = new Map();
   let overview = null;
   let timer = null;
@@ -35,12 +35,12 @@ export function pipeline(parent) {
   const ask = async () => {
     try {
       overview = await get("/pipeline");
-      const at = Date.parse(overview.now);
-      const fresh = new Map(overview.topics.map((topic) => [topic.topic, topic.rows]));
-      if (topics && at > topics.at) {
-        rates = new Map([...fresh].map(([topic, rows]) => [topic, Math.max(0, rows - (topics.rows.get(topic) ?? rows)) / ((at - topics.at) / 1000)]));
-      }
-      topics = { at, rows: fresh };
+      const sample = { at: Date.parse(overview.now), rows: new Map(overview.topics.map((topic) => [topic.topic, topic.rows])) };
+      samples.push(sample);
+      // rows come in bursts, one for each window: a rate over less than a few slides would only flicker
+      while (samples.length > 2 && sample.at - samples[1].at > Math.max(20_000, 3 * (state.status?.slide_ms ?? 0))) samples.shift();
+      const seconds = (sample.at - samples[0].at) / 1000;
+      rates = seconds > 0 ? new Map([...sample.rows].map(([topic, rows]) => [topic, Math.max(0, rows - (samples[0].rows.get(topic) ?? rows)) / seconds])) : new Map();
       drawTopics();
     } catch { /* the line under the header says that there is no connection */ }
   };
@@ -51,7 +51,7 @@ export function pipeline(parent) {
       const rate = rates.get(topic.topic);
       return el("li", { title: topic.topic }, el("span", {}, topic.kind), el("b", {}, rate === undefined ? "–" : rate >= 10 ? count(rate) : rate.toFixed(1)));
     })));
-    stages.topics.figure.textContent = `${count([...rates.values()].reduce((sum, rate) => sum + rate, 0))} rows/s`;
+    stages.topics.figure.textContent = rates.size ? `${count([...rates.values()].reduce((sum, rate) => sum + rate, 0))} rows/s` : "–";
     fill(stages.here.body, pairs([
       ["newest window", clock(overview.store.newest_window_end)],
       ["rows readable after", state.status?.result_delay_ms ? duration(state.status.result_delay_ms[0]) : "–"],

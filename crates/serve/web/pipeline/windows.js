@@ -32,7 +32,7 @@ export function windows() {
       const group = svg("g");
       const back = svg("rect", { height: ROW - 5, rx: 4, class: "bar" });
       const done = svg("rect", { height: ROW - 5, rx: 4, class: "done" });
-      const end = svg("text", { class: "end", "text-anchor": "start" });
+      const end = svg("text", { class: "end", "text-anchor": "end" });
       group.append(back, done, end);
       drawing.append(group);
       return { group, back, done, end };
@@ -78,16 +78,16 @@ export function windows() {
       const y = TOP + place * ROW;
       // the window that was just written fades out
       bar.group.setAttribute("opacity", place === 0 ? Math.max(0, 1 - (watermark - end) / stride).toFixed(2) : end - size > clockNow ? 0 : 1);
-      place_(bar.back, x(end - size), y, x(end) - x(end - size));
-      place_(bar.done, x(end - size), y, Math.max(0, Math.min(x(end), x(watermark)) - x(end - size)));
-      bar.end.setAttribute("x", (x(end) + 6).toFixed(1));
+      put(bar.back, x(end - size), y, x(end) - x(end - size));
+      put(bar.done, x(end - size), y, Math.max(0, Math.min(x(end), x(watermark)) - x(end - size)));
+      bar.end.setAttribute("x", (x(end) - 8).toFixed(1));
       bar.end.setAttribute("y", y + ROW - 6);
       bar.end.textContent = place === 0 ? "written ✓" : "";
     });
     status.partitions.forEach((part, place) => {
       if (!part.high_mark || !marks[place]) return;
       marks[place].setAttribute("cx", x(Date.parse(part.high_mark) + (clockNow - Date.parse(status.at))).toFixed(1));
-      marks[place].setAttribute("cy", TOP - 8 + place * 0);
+      marks[place].setAttribute("cy", TOP - 8);
     });
     for (const [element, at] of [[line, watermark], [now, clockNow]]) {
       element.setAttribute("x1", x(at).toFixed(1));
@@ -119,7 +119,7 @@ export function windows() {
   };
 }
 
-function place_(rect, x, y, width) {
+function put(rect, x, y, width) {
   rect.setAttribute("x", x.toFixed(1));
   rect.setAttribute("y", y);
   rect.setAttribute("width", Math.max(0, width).toFixed(1));

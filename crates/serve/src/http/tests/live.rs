@@ -30,9 +30,18 @@ impl Events {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {
-                    event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+                    event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .unwrap_or_default()
+                        .trim()
+                        .to_owned()
                 };
-                let found = (field("event:"), field("id:"), serde_json::from_str(&field("data:")).unwrap_or_default());
+                let found = (
+                    field("event:"),
+                    field("id:"),
+                    serde_json::from_str(&field("data:")).unwrap_or_default(),
+                );
                 self.text = rest.to_owned();
                 if found.0.is_empty() {
                     continue;
@@ -92,7 +101,10 @@ async fn a_window_without_rows_of_a_kind_is_told_too() {
     let site = site().await;
     let mut events = Events::open(&site, "?site_id=shop&kinds=trending-pages", None).await;
     events.next().await;
-    let rows = every_kind("shop", 90_000, "/").into_iter().filter(|(topic, _)| *topic == topic::SITE_METRICS).collect();
+    let rows = every_kind("shop", 90_000, "/")
+        .into_iter()
+        .filter(|(topic, _)| *topic == topic::SITE_METRICS)
+        .collect();
     bring(&site, rows).await;
     let (name, _, data) = events.next().await;
     assert_eq!((name.as_str(), data["rows"].as_array().unwrap().len()), ("trending-pages", 0));
@@ -129,14 +141,19 @@ async fn stopping_files_what_waits_and_ends_streams() {
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 200 OK");
     // a head that is too long, and one that is no HTTP
-    for request in [format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(300_000)), "\u{0}\u{1}\r\n\r\n".to_owned()] {
+    for request in [format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(300_000)), "\u{0}\u{1}\r\n\r\n".to_owned()]
+    {
         let mut other = tokio::net::TcpStream::connect(address).await.unwrap();
         let _ = tokio::io::AsyncWriteExt::write_all(&mut other, request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut other, &mut answer).await;
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     }
-    site.app.feed.row(topic::PAGE_METRICS, Some((0, 41)), page("shop", 90_000, "/last", 1).1.into_bytes()).await.unwrap();
+    site.app
+        .feed
+        .row(topic::PAGE_METRICS, Some((0, 41)), page("shop", 90_000, "/last", 1).1.into_bytes())
+        .await
+        .unwrap();
     site.app.feed.row(topic::PAGE_METRICS, Some((0, 42)), b"{ no row".to_vec()).await.unwrap();
     site.app.feed.stop().await;
     assert_eq!(site.app.store.positions().unwrap()[0].next, 43);
