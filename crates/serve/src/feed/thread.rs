@@ -1,0 +1,164 @@
+//! The thread that files rows.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::pending::{Batch, Pending};
+use super::{Incoming, Shared};
+use crate::frame::Frame;
+use crate::head;
+use crate::kind::{KINDS, Kind};
+use crate::store::{FrameMark, Store};
+
+/// After its site's row a window is over, as far as a kind without rows is concerned.
+const CLOSED_AFTER: Duration = Duration::from_millis(1_500);
+/// How often to look for what is old.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+/// How often to count sessions and anomalies.
+const TIDY_EVENTS_EVERY: Duration = Duration::from_secs(30);
+/// Pause after a refused write.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Tries of the last write when the feed is stopped.
+const LAST_TRIES: u32 = 4;
+
+pub struct Filing {
+    store: Store,
+    shared: Arc<Shared>,
+    pending: Pending,
+    closing: Vec<(Instant, String, i64)>,
+    tidy_at: Instant,
+    tidy_events_at: Instant,
+    warned: Option<Instant>,
+}
+
+impl Filing {
+    pub fn new(store: Store, shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        Self {
+            store,
+            shared,
+            pending: Pending::default(),
+            closing: Vec::new(),
+            tidy_at: now + TIDY_EVERY,
+            tidy_events_at: now + TIDY_EVENTS_EVERY,
+            warned: None,
+        }
+    }
+
+    pub fn run(mut self, queue: &Receiver<Option<Incoming>>) {
+        loop {
+            let now = Instant::now();
+            let next = self.pending.next_due().into_iter().chain(self.closing.first().map(|c| c.0));
+            let next = next.chain([self.tidy_at]).min().unwrap_or(self.tidy_at);
+            match queue.recv_timeout(next.saturating_duration_since(now)) {
+                Ok(Some(row)) => self.take(row),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = Instant::now();
+            if let Some(batch) = self.pending.due(now, false) {
+                self.write(&batch, u32::MAX);
+            }
+            self.close_windows(now);
+            if now >= self.tidy_at {
+                self.tidy(now);
+            }
+        }
+        if let Some(batch) = self.pending.due(Instant::now(), true) {
+            self.write(&batch, LAST_TRIES);
+        }
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        let place = incoming.position.map(|(partition, offset)| (incoming.topic, partition, offset));
+        match head::file(incoming.topic, &incoming.json) {
+            Ok(row) => {
+                if let Some(kind) = Kind::named(row.kind) {
+                    self.shared.rows_of_kind[kind.index()].fetch_add(1, Ordering::Relaxed);
+                }
+                self.pending.take(row, place, Instant::now());
+            }
+            Err(error) => {
+                self.shared.unfit.fetch_add(1, Ordering::Relaxed);
+                self.warn(&format!("a record of {} is left out: {error}", incoming.topic));
+                if let Some((topic, partition, offset)) = place {
+                    self.pending.pass(topic, partition, offset);
+                }
+            }
+        }
+    }
+
+    /// Writes until it succeeds: meanwhile the queue fills, and whoever brings rows waits.
+    fn write(&mut self, batch: &Batch, tries: u32) {
+        for _ in 0..tries {
+            match self.store.write(&batch.rows, &batch.positions) {
+                Ok(marks) => {
+                    let now = Instant::now();
+                    for mark in marks.iter().filter(|mark| mark.kind.name == "site-metrics") {
+                        self.closing.push((now + CLOSED_AFTER, mark.site.clone(), mark.high));
+                    }
+                    return self.show(&marks);
+                }
+                Err(error) => {
+                    self.shared.failed_writes.fetch_add(1, Ordering::Relaxed);
+                    self.warn(&error.to_string());
+                    std::thread::sleep(RETRY_AFTER);
+                }
+            }
+        }
+    }
+
+    fn close_windows(&mut self, now: Instant) {
+        let due = self.closing.partition_point(|(at, _, _)| *at <= now);
+        let windowed: Vec<&'static Kind> = KINDS.iter().filter(|kind| kind.windowed).collect();
+        for (_, site, at) in self.closing.drain(..due).collect::<Vec<_>>() {
+            match self.store.close_window(&site, at, &windowed) {
+                Ok(marks) => self.show(&marks),
+                Err(error) => self.warn(&error.to_string()),
+            }
+        }
+    }
+
+    fn show(&mut self, marks: &[FrameMark]) {
+        for mark in marks {
+            match Frame::of_mark(&self.store, mark) {
+                // without clients there is nobody to send to
+                Ok(frame) => drop(self.shared.frames.send(frame)),
+                Err(error) => self.warn(&error.to_string()),
+            }
+        }
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        self.tidy_at = now + TIDY_EVERY;
+        let mut result = Ok(());
+        // a little at a time: rows come first
+        for _ in 0..4 {
+            match self.store.tidy() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => result = Err(error),
+            }
+        }
+        if now >= self.tidy_events_at {
+            match self.store.tidy_events() {
+                // as long as there is more to do, do it every second
+                Ok(more) => self.tidy_events_at = if more { now } else { now + TIDY_EVENTS_EVERY },
+                Err(error) => result = Err(error),
+            }
+        }
+        if let Err(error) = result {
+            self.warn(&error.to_string());
+        }
+    }
+
+    /// Says it, but not more than once a minute.
+    fn warn(&mut self, message: &str) {
+        if self.warned.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
+            self.warned = Some(Instant::now());
+            tracing::warn!("{message}");
+        }
+    }
+}

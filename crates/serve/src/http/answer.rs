@@ -1,0 +1,197 @@
+//! Answers: JSON or CSV, with an entity tag.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use clickstream_event::Timestamp;
+use serde_json::{Map, Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::problem::Problem;
+use super::query::Query;
+use super::zone;
+use crate::kind::Kind;
+
+/// The form an answer is wanted in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// JSON.
+    Json,
+    /// CSV (RFC 4180).
+    Csv,
+}
+
+impl Form {
+    /// As the parameter `format` says, else the header `Accept`, else JSON.
+    pub fn wanted(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
+        match query.text("format") {
+            Some("json") => return Ok(Self::Json),
+            Some("csv") => return Ok(Self::Csv),
+            Some(_) => return Err(Problem::bad_request("format has to be json or csv")),
+            None => {}
+        }
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let place = |name: &str| accept.split(',').position(|part| part.trim().starts_with(name));
+        Ok(match (place("text/csv"), place("application/json")) {
+            (Some(_), None) => Self::Csv,
+            (Some(csv), Some(json)) if csv < json => Self::Csv,
+            _ => Self::Json,
+        })
+    }
+}
+
+/// A list of rows to be sent.
+pub struct Rows<'a> {
+    /// Their kind.
+    pub kind: &'static Kind,
+    /// What is said beside them.
+    pub head: Map<String, Value>,
+    /// The rows, as they stand in their topic.
+    pub rows: Vec<String>,
+    /// Path and query of what follows.
+    pub next: Option<String>,
+    /// The request.
+    pub query: &'a Query,
+}
+
+impl Rows<'_> {
+    /// The answer.
+    pub fn answer(mut self, headers: &HeaderMap) -> Result<Response, Problem> {
+        let zone = self.query.zone.as_ref();
+        if let Some(zone) = zone {
+            for row in &mut self.rows {
+                *row = zone::row_in(self.kind, row, zone);
+            }
+        }
+        let form = Form::wanted(self.query, headers)?;
+        let (body, content_type) = match form {
+            Form::Csv => (csv(self.kind, &self.rows), "text/csv; charset=utf-8; header=present"),
+            Form::Json => {
+                self.head.insert("kind".into(), self.kind.name.into());
+                self.head.insert("next".into(), self.next.clone().into());
+                let mut body = Value::from(self.head).to_string();
+                body.pop();
+                body.push_str(",\"rows\":[");
+                body.push_str(&self.rows.join(","));
+                body.push_str("]}");
+                (body, "application/json")
+            }
+        };
+        let mut response = tagged(body.into_bytes(), content_type, headers);
+        if form == Form::Csv
+            && let Ok(name) =
+                HeaderValue::from_str(&format!("attachment; filename=\"{}.csv\"", self.kind.name))
+        {
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+        }
+        if let Some(link) =
+            self.next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok())
+        {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        Ok(response)
+    }
+}
+
+/// A JSON answer that is no list of rows.
+pub fn json_answer(value: &Value, headers: &HeaderMap) -> Response {
+    tagged(value.to_string().into_bytes(), "application/json", headers)
+}
+
+/// The body with its tag, or 304 if the client has it. The tag is weak: the body may be compressed on its way.
+pub fn tagged(body: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Response {
+    let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|known| {
+            known.trim() == "*" || known.trim().trim_start_matches("W/") == tag.trim_start_matches("W/")
+        });
+    let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let out = response.headers_mut();
+    if !known {
+        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    out.insert(header::VARY, HeaderValue::from_static("accept"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        out.insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// Rows as CSV: a line of names, then a line per row.
+fn csv(kind: &Kind, rows: &[String]) -> String {
+    let mut out: String = kind.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(",");
+    out.push_str("\r\n");
+    for row in rows {
+        let fields = zone::fields(row);
+        for (place, field) in kind.fields.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            if let Some((_, value)) = fields.iter().find(|(name, _)| name == field.name) {
+                out.push_str(&cell(value.get()));
+            }
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+/// A value as a cell. A text that a spreadsheet would take for a formula gets an apostrophe before it, since pages and users are
+/// named by whoever visits the site.
+fn cell(json: &str) -> String {
+    let text = match serde_json::from_str(json) {
+        Ok(Value::String(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Ok(Value::String(text)) => text,
+        Ok(Value::Null) | Err(_) => String::new(),
+        // numbers digit for digit, lists as JSON
+        Ok(_) => json.to_owned(),
+    };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+/// A time for `head`.
+pub fn time(at: i64, query: &Query) -> Value {
+    json!(zone::written(Timestamp(at), query.zone.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_and_no_formulas() {
+        for (json, expected) in [
+            (r#""/a""#, "/a"),
+            (r#""a,\"b\"\n""#, "\"a,\"\"b\"\"\n\""),
+            (r#""=HYPERLINK(1)""#, "'=HYPERLINK(1)"),
+            ("12.5000", "12.5000"),
+            ("-3", "-3"),
+            ("null", ""),
+            (r#"["/","/a"]"#, r#""[""/"",""/a""]""#),
+        ] {
+            assert_eq!(cell(json), expected);
+        }
+    }
+
+    #[test]
+    fn the_form_is_negotiated() {
+        let wanted = |text: &str, accept: &'static str| {
+            let query = Query::parse(Some(text), &["format"]).unwrap();
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            Form::wanted(&query, &headers).ok()
+        };
+        assert_eq!(wanted("", "text/csv"), Some(Form::Csv));
+        assert_eq!(wanted("", "application/json, text/csv"), Some(Form::Json));
+        assert_eq!(wanted("", "text/html,*/*"), Some(Form::Json));
+        assert_eq!(wanted("format=csv", "application/json"), Some(Form::Csv));
+        assert_eq!(wanted("format=xml", "*/*"), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! The dashboard's files. They are part of the program; a debug build reads them from the source folder at every request.
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use rust_embed::RustEmbed;
+
+use super::answer::tagged;
+use super::problem::Problem;
+
+#[derive(RustEmbed)]
+#[folder = "web/"]
+struct Web;
+
+/// `/`.
+pub async fn index(headers: HeaderMap) -> Result<Response, Problem> {
+    asset("index.html", &headers)
+}
+
+/// `/web/…`.
+pub async fn file(
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Ok(Path(file)) = path else {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"));
+    };
+    asset(&file, &headers)
+}
+
+fn asset(file: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    let known = Web::iter().any(|name| name == file);
+    let found = known.then(|| Web::get(file)).flatten();
+    let found = found.ok_or_else(|| Problem::not_found("the dashboard has no such file"))?;
+    Ok(tagged(found.data.into_owned(), content_type(file), headers))
+}
+
+fn content_type(file: &str) -> &'static str {
+    match file.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("json") => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
+}

@@ -1,0 +1,173 @@
+//! Lists of rows.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, RawQuery, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use clickstream_event::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Rows, time};
+use super::problem::Problem;
+use super::query::Query;
+use super::routes::{Route, Shape};
+use super::{App, blocking};
+use crate::kind::Kind;
+use crate::store::{EventQuery, Store, WindowQuery};
+
+/// Time that a series shows if nothing is said, in milliseconds before the newest window.
+const SERIES_MS: i64 = 3_600_000;
+/// Windows of a series if nothing is said, and at most.
+const SERIES_LIMIT: (u32, u32) = (1_000, 5_000);
+
+/// Answers a request for a list.
+pub async fn list(
+    route: &'static Route,
+    State(app): State<Arc<App>>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let path =
+        path.map_err(|_| Problem::bad_request("the page in the path is not UTF-8 when percent-decoded"))?;
+    let page = path.iter().next().map(|(_, page)| page.to_owned());
+    let query = Query::parse(query.as_deref(), &route.parameters())?;
+    let kind = route.kind().ok_or_else(|| Problem::not_found("there is no such list"))?;
+    blocking(move || {
+        let path = uri.path();
+        let rows = match route.shape {
+            Shape::Window => window(&app.store, kind, &query, path),
+            Shape::Series => series(&app.store, kind, &query, None),
+            Shape::PageSeries => series(&app.store, kind, &query, page.as_deref()),
+            Shape::Events => events(&app.store, kind, &query, path),
+            Shape::Letters => letters(&app.store, kind, &query, path),
+        }?;
+        rows.answer(&headers)
+    })
+    .await
+}
+
+/// The site asked for; `None` while there is none at all.
+pub fn site(store: &Store, query: &Query) -> Result<Option<String>, Problem> {
+    let Some(name) = query.text("site_id") else { return Ok(store.default_site()) };
+    let sites = store.sites();
+    if sites.iter().any(|site| site == name) {
+        return Ok(Some(name.to_owned()));
+    }
+    let some: Vec<&String> = sites.iter().take(20).collect();
+    Err(Problem::not_found("there are no results of this site").with("sites", json!(some)))
+}
+
+fn window<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) -> Result<Rows<'a>, Problem> {
+    let (limit, offset) = query.part()?;
+    let site = site(store, query)?;
+    let wanted = query.time("window_end")?;
+    let mut head = head(&site, limit, Some(offset));
+    head.insert("window_end".into(), Value::Null);
+    head.insert("total".into(), json!(0));
+    let empty = |head| Ok(Rows { kind, head, rows: Vec::new(), next: None, query });
+    let Some(site) = site else { return empty(head) };
+    let at = match wanted {
+        None => store.newest_window(kind, &site)?,
+        Some(at) => {
+            if let Err(beside) = store.find_window(kind, &site, at)? {
+                let beside: Vec<Value> = beside.into_iter().flatten().map(|at| time(at, query)).collect();
+                return Err(Problem::not_found(format!("no window that ends at {} is kept", Timestamp(at)))
+                    .with("nearest", json!(beside)));
+            }
+            Some(at)
+        }
+    };
+    let Some(at) = at else { return empty(head) };
+    let page = query.text("page_url");
+    let listing = store.window(&WindowQuery { kind, site: &site, at, page, limit, offset })?;
+    head.insert("window_end".into(), time(at, query));
+    head.insert("total".into(), json!(listing.total));
+    let next = listing.more.then(|| next(path, query, offset, limit));
+    Ok(Rows { kind, head, rows: listing.rows, next, query })
+}
+
+fn series<'a>(
+    store: &Store,
+    kind: &'static Kind,
+    query: &'a Query,
+    key: Option<&str>,
+) -> Result<Rows<'a>, Problem> {
+    let limit = query.number("limit", SERIES_LIMIT.0, (1, SERIES_LIMIT.1))?;
+    let site = site(store, query)?;
+    let newest = match &site {
+        Some(site) => store.newest_window(kind, site)?,
+        None => None,
+    };
+    let to = query.time("to")?.or(newest).unwrap_or(0);
+    let (from, to) = query.range((to.saturating_sub(SERIES_MS), to))?;
+    let mut head = head(&site, limit, None);
+    if let Some(key) = key {
+        head.insert("page_url".into(), key.into());
+    }
+    head.insert("from".into(), time(from, query));
+    head.insert("to".into(), time(to, query));
+    let listing = match &site {
+        Some(site) => store.series(kind, site, key.unwrap_or_default(), (from, to), limit as usize)?,
+        None => Default::default(),
+    };
+    // of a page: windows of the site in that time, whether the page is in them or not
+    head.insert("windows".into(), json!(listing.total.unwrap_or(0)));
+    Ok(Rows { kind, head, rows: listing.rows, next: None, query })
+}
+
+fn events<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) -> Result<Rows<'a>, Problem> {
+    let (limit, offset) = query.part()?;
+    let site = site(store, query)?;
+    let (from, to) = query.range((i64::MIN, i64::MAX))?;
+    if query.text("bounced").is_some_and(|text| text != "true" && text != "false") {
+        return Err(Problem::bad_request("bounced has to be true or false"));
+    }
+    let equal = ["user_id", "session_id", "bounced", "kind", "subject"]
+        .into_iter()
+        .filter_map(|field| query.text(field).map(|text| (field, text.to_owned())))
+        .collect();
+    let listing = match &site {
+        Some(site) => {
+            let page = query.text("page_url");
+            store.events(&EventQuery { kind, site, from, to, page, equal, limit, offset })?
+        }
+        None => Default::default(),
+    };
+    let next = listing.more.then(|| next(path, query, offset, limit));
+    Ok(Rows { kind, head: head(&site, limit, Some(offset)), rows: listing.rows, next, query })
+}
+
+fn letters<'a>(
+    store: &Store,
+    kind: &'static Kind,
+    query: &'a Query,
+    path: &str,
+) -> Result<Rows<'a>, Problem> {
+    let (limit, offset) = query.part()?;
+    let listing = store.letters(query.text("reason"), limit, offset)?;
+    let mut head = head(&None, limit, Some(offset));
+    head.remove("site_id");
+    let counts: Map<String, Value> =
+        store.letter_counts()?.into_iter().map(|(reason, letters)| (reason, json!(letters))).collect();
+    head.insert("counts".into(), counts.into());
+    let next = listing.more.then(|| next(path, query, offset, limit));
+    Ok(Rows { kind, head, rows: listing.rows, next, query })
+}
+
+fn head(site: &Option<String>, limit: u32, offset: Option<u32>) -> Map<String, Value> {
+    let mut head = Map::new();
+    head.insert("site_id".into(), json!(site));
+    head.insert("limit".into(), json!(limit));
+    if let Some(offset) = offset {
+        head.insert("offset".into(), json!(offset));
+    }
+    head
+}
+
+fn next(path: &str, query: &Query, offset: u32, limit: u32) -> String {
+    format!("{path}?{}", query.at_offset(offset.saturating_add(limit)))
+}

@@ -1,0 +1,138 @@
+// Puts the page together.
+import { el, fill } from "./dom.js";
+import { get } from "./api.js";
+import { clock, useUtc } from "./format.js";
+import { changed, choose, now, show, state, watch } from "./state.js";
+import { kpis } from "./panels/kpis.js";
+import { chart } from "./panels/chart.js";
+import { anomalies } from "./panels/anomalies.js";
+import { topPages, trending } from "./panels/top.js";
+import { flow, paths } from "./panels/flow.js";
+import { funnel } from "./panels/funnel.js";
+import { bounce, engagement } from "./panels/bounce.js";
+import { letters, sessions } from "./panels/sessions.js";
+import { pipeline } from "./pipeline/view.js";
+
+const by = (id) => document.getElementById(id);
+
+// theme: as the system, unless chosen
+const THEMES = ["auto", "light", "dark"];
+function theme(name) {
+  if (name === "auto") document.documentElement.removeAttribute("data-theme");
+  else document.documentElement.dataset.theme = name;
+  by("theme").textContent = name;
+  try { localStorage.setItem("theme", name); } catch { /* not allowed: then not kept */ }
+  changed("theme");
+}
+function remembered(key, otherwise) {
+  try { return localStorage.getItem(key) ?? otherwise; } catch { return otherwise; }
+}
+by("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(by("theme").textContent) + 1) % 3]));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
+theme(THEMES.includes(remembered("theme")) ? remembered("theme") : "auto");
+
+// time zone
+const ALL = ["site-metrics", "top-pages", "anomalies", "sessions", "page", "pipeline", "theme"];
+function zone(utc) {
+  useUtc(utc);
+  by("zone").textContent = utc ? "UTC" : "local time";
+  try { localStorage.setItem("utc", utc ? "1" : ""); } catch { /* as above */ }
+  changed(...ALL);
+}
+by("zone").addEventListener("click", () => zone(by("zone").textContent !== "UTC"));
+zone(remembered("utc", "") === "1");
+
+// tabs
+const tabs = [by("tab-analytics"), by("tab-pipeline")];
+const view = pipeline(by("pipeline"));
+function select(tab, focus) {
+  for (const other of tabs) {
+    const chosen = other === tab;
+    other.setAttribute("aria-selected", chosen);
+    other.tabIndex = chosen ? 0 : -1;
+    by(other.getAttribute("aria-controls")).hidden = !chosen;
+  }
+  by("filter").hidden = tab !== tabs[0];
+  if (focus) tab.focus();
+  view.visible(tab === tabs[1]);
+  history.replaceState(null, "", tab === tabs[1] ? "#pipeline" : location.pathname);
+}
+tabs.forEach((tab, place) => {
+  tab.addEventListener("click", () => select(tab));
+  tab.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowRight" || event.key === "ArrowLeft") select(tabs[1 - place], true);
+  });
+});
+
+// filter
+by("filter").addEventListener("submit", (event) => { event.preventDefault(); choose(by("page").value.trim()); });
+by("page").addEventListener("change", () => choose(by("page").value.trim()));
+by("clear").addEventListener("click", () => { choose(null); by("page").focus(); });
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, dialog");
+  if (event.key === "Escape" && state.page && !typing) choose(null);
+  if (event.key === "/" && !typing) { event.preventDefault(); by("page").focus(); }
+});
+watch(["page"], () => {
+  by("page").value = state.page ?? "";
+  by("clear").hidden = !state.page;
+});
+let listed = 0;
+watch(["page-metrics"], () => {
+  // the list of suggestions need not be new every window
+  if (Date.now() - listed < 15_000) return;
+  listed = Date.now();
+  fill(by("pages"), ...(state.latest["page-metrics"]?.rows ?? []).slice(0, 60).map((row) => el("option", { value: row.page_url })));
+});
+
+// the line under the header
+function strip() {
+  const status = state.status;
+  by("live").classList.toggle("on", state.connected);
+  by("live").lastElementChild.textContent = state.connected ? "live" : "not connected, trying again …";
+  const newest = now();
+  by("window").textContent = newest ? `window ${clock(newest.window_start)} – ${clock(newest.window_end)}` : "waiting for the first window";
+  const proof = status?.proof;
+  const box = by("proof");
+  box.className = `proof ${proof?.state ?? ""}`;
+  box.textContent = !proof || proof.state === "off" ? ""
+    : proof.state === "proven" ? `✓ proven up to ${clock(proof.up_to)}`
+    : proof.state === "refuted" ? `✗ ${proof.message ?? "the recount differs"}` : "○ first proof under way";
+}
+let lastStrip = 0;
+watch(["connection", "site-metrics"], strip);
+watch(["pipeline"], () => { if (Date.now() - lastStrip > 900) { lastStrip = Date.now(); strip(); } });
+
+// panels
+const place = by("analytics");
+kpis(place);
+chart(place);
+anomalies(place);
+topPages(place);
+const beside = el("div.stack", {});
+place.append(beside);
+trending(beside);
+funnel(beside);
+[flow, paths, bounce, engagement, sessions, letters].forEach((make) => make(place));
+
+// sites
+async function sites() {
+  try {
+    const answer = await get("/sites", { limit: 200 });
+    const select = by("site");
+    if (answer.sites.length !== state.sites.length) {
+      state.sites = answer.sites;
+      fill(select, ...answer.sites.map((site) => el("option", { value: site }, site)));
+      by("site-field").hidden = answer.sites.length < 2;
+    }
+    if (!state.site && answer.default) {
+      select.value = answer.default;
+      show(answer.default);
+    }
+  } catch { /* the stream says that there is no connection */ }
+  // until there is a site, look often
+  setTimeout(sites, state.site ? 30_000 : 1_000);
+}
+by("site").addEventListener("change", () => { choose(null); show(by("site").value); });
+if (location.hash === "#pipeline") select(tabs[1]);
+sites();

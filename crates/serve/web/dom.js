@@ -1,0 +1,38 @@
+// Elements. Text only ever becomes a text node, so what visitors put into a page's name stays text.
+
+/** Makes an element: `el("td.n", { title: "…" }, "text", child)`. */
+export function el(name, attributes = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  const element = document.createElement(tag || "div");
+  if (classes.length) element.className = classes.join(" ");
+  set(element, attributes);
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** The same for SVG. */
+export function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  set(element, attributes);
+  element.append(...children.filter(Boolean));
+  return element;
+}
+
+function set(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "width%") element.style.width = `${Math.max(0, Math.min(100, value * 100))}%`;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+}
+
+/** Replaces what an element holds. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== false));
+}
+
+/** A page's name as a button that filters everything by it. */
+export function pick(page, choose) {
+  return el("button.pick", { type: "button", title: `${page} — show only this page`, onclick: () => choose(page) }, page);
+}

@@ -1,0 +1,31 @@
+// Anomalies, newest first.
+import { el, fill, pick } from "../dom.js";
+import { clock, count } from "../format.js";
+import { empty, panel, scroll, whyButton } from "../panel.js";
+import { choose, state, watch } from "../state.js";
+
+export const NAMES = { traffic_spike: "spike", traffic_drop: "drop", bot: "bot", unusual_user: "unusual user" };
+
+export function anomalies(parent) {
+  const view = panel(parent, { title: "Anomalies", width: "w4.feed-box", kind: "anomalies" });
+  const draw = () => {
+    const list = state.page ? state.ofPage.anomalies ?? [] : state.anomalies;
+    view.note(list.length ? `${count(list.length)} lately` : "", null);
+    if (!list.length) {
+      fill(view.body, empty("Nothing out of the ordinary."));
+      return;
+    }
+    fill(view.body, scroll("Anomalies", el("ul.feed", {}, ...list.slice(0, 40).map((row) => {
+      const traffic = row.kind.startsWith("traffic");
+      const page = traffic && row.subject !== row.site_id ? row.subject : null;
+      const user = traffic ? null : row.subject;
+      return el(`li${row.isNew ? ".row-in" : ""}`, {},
+        el(`span.badge.${row.kind in NAMES ? row.kind : "other"}`, {}, NAMES[row.kind] ?? row.kind),
+        el("div.what", {}, page ? pick(page, choose) : traffic ? "the whole site" : `user ${row.subject}`, el("div.reason", {}, row.reason)),
+        el("div", {}, el("time", { datetime: row.detected_at }, clock(row.detected_at)), " ",
+          whyButton({ title: `${NAMES[row.kind] ?? row.kind}: ${row.subject}`, value: row.reason, kind: "anomalies", page, user, end: row.window_end }, "?")));
+    }))));
+  };
+  watch(["anomalies", "page"], draw);
+  draw();
+}

@@ -1,0 +1,104 @@
+// Views over time, with anomalies marked where they were found.
+import uPlot from "/web/vendor/uplot/uPlot.esm.js";
+import { el, fill } from "../dom.js";
+import { clock, compact, count } from "../format.js";
+import { panel } from "../panel.js";
+import { state, watch } from "../state.js";
+import { NAMES } from "./anomalies.js";
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const MARKS = { traffic_spike: "--accent", traffic_drop: "--bad", bot: "--warn", unusual_user: "--warn" };
+
+/** Draws a triangle for each anomaly, above the line for a spike, below it for a drop, at the foot for users. */
+function marks() {
+  return {
+    hooks: {
+      draw: (plot) => {
+        const { ctx } = plot;
+        const { left, top, width, height } = plot.bbox;
+        const dpr = devicePixelRatio;
+        ctx.save();
+        for (const anomaly of shown()) {
+          const x = plot.valToPos(Date.parse(anomaly.detected_at) / 1000, "x", true);
+          if (x < left || x > left + width) continue;
+          const traffic = anomaly.kind.startsWith("traffic");
+          ctx.fillStyle = ctx.strokeStyle = color(MARKS[anomaly.kind] ?? "--muted");
+          const size = 5 * dpr;
+          const y = traffic ? top + size * 2 : top + height - size;
+          if (traffic) {
+            ctx.globalAlpha = 0.35;
+            ctx.lineWidth = dpr;
+            ctx.setLineDash([3 * dpr, 3 * dpr]);
+            ctx.beginPath(); ctx.moveTo(x, top + size * 2); ctx.lineTo(x, top + height); ctx.stroke();
+            ctx.globalAlpha = 1;
+          }
+          const up = anomaly.kind === "traffic_drop" ? -1 : 1;
+          ctx.beginPath();
+          if (traffic) { ctx.moveTo(x, y - up * size); ctx.lineTo(x + size, y + up * size); ctx.lineTo(x - size, y + up * size); }
+          else ctx.arc(x, y - size, size * 0.8, 0, 7);
+          ctx.fill();
+        }
+        ctx.restore();
+      },
+    },
+  };
+}
+
+/** The value under the cursor, or the newest. */
+const shownValue = (plot, series, value, place) => (place === null || place === undefined ? plot.data[series][plot.data[series].length - 1] : value);
+
+const shown = () => (state.page ? state.ofPage.anomalies ?? [] : state.anomalies);
+
+export function chart(parent) {
+  const view = panel(parent, { title: "Views per window", width: "w8", kind: "site-metrics" });
+  const box = el("div.chart", { role: "img" });
+  const keys = el("div.keys", {});
+  view.body.append(box, keys);
+  let plot = null;
+  let drawn = "";
+
+  const make = () => {
+    plot?.destroy();
+    const grid = { stroke: color("--line"), width: 1 };
+    const axis = { stroke: color("--muted"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    plot = new uPlot({
+      width: Math.max(200, box.clientWidth), height: 270,
+      cursor: { points: { size: 7 }, drag: { x: true, y: false } },
+      legend: { live: true, isolate: false },
+      scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.12)] } },
+      axes: [
+        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)), space: 90 },
+        { ...axis, size: 52, values: (_, ticks) => ticks.map(compact) },
+      ],
+      series: [
+        { label: "window up to", value: (plot, at, __, place) => clock(shownValue(plot, 0, at, place) * 1000) },
+        { label: "views", stroke: color("--accent"), width: 2, fill: `${color("--accent")}1c`, points: { show: false }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
+        { label: "without bots", stroke: color("--series-2"), width: 1.4, dash: [5, 4], points: { show: false }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
+      ],
+      plugins: [marks()],
+    }, data(), box);
+  };
+
+  const data = () => {
+    const list = state.page ? state.pageHistory : state.history;
+    return [list.map((row) => Date.parse(row.window_end) / 1000), list.map((row) => row.view_count), list.map((row) => row.human_view_count)];
+  };
+
+  const draw = () => {
+    const list = state.page ? state.pageHistory : state.history;
+    const newest = list[list.length - 1];
+    view.note(state.page ?? "the whole site", newest?.window_end, { kind: state.page ? "page-metrics" : "site-metrics", page: state.page, metric: "view_count", value: newest ? count(newest.view_count) : null });
+    box.setAttribute("aria-label", newest ? `Views per window over time; the newest has ${count(newest.view_count)} views. ${shown().length} anomalies are listed beside.` : "No results yet");
+    const kinds = [...new Set(shown().map((anomaly) => anomaly.kind))];
+    if (drawn !== kinds.join()) {
+      drawn = kinds.join();
+      fill(keys, ...kinds.map((kind) => el("span", {}, el(`span.badge.${kind}`, {}, NAMES[kind] ?? kind))));
+    }
+    if (plot) plot.setData(data());
+    else if (list.length) make();
+  };
+  new ResizeObserver(() => { if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: 270 }); }).observe(box);
+  watch(["site-metrics", "page", "anomalies"], draw);
+  watch(["theme"], () => { if (plot) make(); });
+  draw();
+}

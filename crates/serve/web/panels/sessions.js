@@ -1,0 +1,51 @@
+// Sessions that have just closed, and dead letters.
+import { el, fill, pick } from "../dom.js";
+import { clock, count, duration } from "../format.js";
+import { empty, panel, scroll, table, whyButton } from "../panel.js";
+import { choose, state, watch } from "../state.js";
+
+export function sessions(parent) {
+  const view = panel(parent, { title: "Sessions", width: "w7", kind: "sessions" });
+  const draw = () => {
+    const list = state.page ? state.ofPage.sessions ?? [] : state.sessions;
+    view.note("closed most recently", null);
+    if (!list.length) {
+      fill(view.body, empty("No session has closed yet."));
+      return;
+    }
+    fill(view.body, scroll("Sessions", table("Sessions that closed most recently",
+      [["Ended", "wide-only"], ["Entry → exit"], ["Pages", "n"], ["Length", "n"], ["Engaged", "n"], ["Outcome", "wide-only unseen-text"], ["Why", "n wide-only unseen-text"]],
+      list.slice(0, 25).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, {},
+        el("td.wide-only", {}, clock(row.session_end)),
+        el("td.page", {}, pick(row.entry_page, choose), row.bounced ? null : " → ", row.bounced ? null : pick(row.exit_page, choose)),
+        el("td.n", {}, count(row.page_view_count)),
+        el("td.n", {}, duration(row.duration_ms)),
+        el("td.n", {}, row.engagement_score.toFixed(0)),
+        el("td.wide-only", {}, row.purchase_count ? el("span.badge.traffic_spike", {}, "bought") : row.bounced ? el("span.badge", {}, "bounced") : null),
+        el("td.n.wide-only", {}, whyButton({ title: `Session ${row.session_id}`, kind: "sessions", user: row.user_id, end: row.session_end }, "?")))))));
+  };
+  watch(["sessions", "page"], draw);
+  draw();
+}
+
+export function letters(parent) {
+  const view = panel(parent, { title: "Dead letters", width: "w5", kind: "dead-letters" });
+  const draw = () => {
+    const counts = Object.entries(state.letterCounts).sort((a, b) => b[1] - a[1]);
+    const all = counts.reduce((sum, [, n]) => sum + n, 0);
+    view.note(all ? `${count(all)} records count nowhere` : "", null);
+    if (!all) {
+      fill(view.body, empty("Every record so far was a valid event, on time."));
+      return;
+    }
+    fill(view.body,
+      el("div.keys", {}, ...counts.map(([reason, n]) => el("span.badge", {}, `${reason.replaceAll("_", " ")} ${count(n)}`))),
+      scroll("Dead letters", table("The newest dead letters", [["Reason"], ["Detail"], ["Place", "n wide-only"]],
+        state.letters.slice(0, 20).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, { title: (row.raw ?? "").slice(0, 400) },
+          el("td", {}, row.reason.replaceAll("_", " ")),
+          el("td", {}, el("span.reason", {}, row.detail ?? "")),
+          el("td.n.wide-only", { title: "partition : offset in the events topic" }, `${row.source_partition} : ${row.source_offset}`))))));
+  };
+  watch(["dead-letters"], draw);
+  draw();
+}

@@ -1,0 +1,251 @@
+// What is shown: the newest rows of each kind, a little history, and which page everything is filtered by.
+import { follow, get } from "./api.js";
+
+/** Windows of history kept. */
+const HISTORY = 400;
+/** Points of a sparkline. */
+export const SPARK = 40;
+/** Rows kept of sessions and letters. */
+const EVENTS = 60;
+const ANOMALIES = 200;
+
+export const state = {
+  site: null, sites: [], connected: false, status: null, canExplain: false,
+  /** Rows of site metrics by window end, oldest first. */
+  history: [],
+  /** `{window_end, rows, total}` of each windowed kind. */
+  latest: {},
+  /** The same, of the page filtered by. */
+  ofPage: {},
+  /** Rows of page metrics of that page, oldest first. */
+  pageHistory: [],
+  /** Top lists by window end. */
+  tops: new Map(),
+  /** Views of pages: name → [[end, views] …], oldest first. */
+  views: new Map(),
+  anomalies: [], sessions: [], letters: [], letterCounts: {},
+  page: null,
+};
+
+const later = (task) => (window.scheduler?.postTask ? window.scheduler.postTask(task) : setTimeout(task));
+
+const listeners = new Set();
+const dirty = new Set();
+let scheduled = false;
+
+/** Calls `draw` when one of `kinds` changed, at most once per frame of the screen. */
+export function watch(kinds, draw) { listeners.add({ kinds, draw }); }
+
+/** Says what changed. */
+export function changed(...kinds) {
+  kinds.forEach((kind) => dirty.add(kind));
+  if (scheduled) return;
+  scheduled = true;
+  // a hidden page draws nothing: then a timer would do, but nobody looks
+  requestAnimationFrame(flush);
+}
+
+function flush() {
+  scheduled = false;
+  const now = new Set(dirty);
+  dirty.clear();
+  const due = [...listeners].filter((listener) => listener.kinds.some((kind) => now.has(kind)));
+  // one panel per task, so that no task is long
+  const step = () => {
+    const listener = due.shift();
+    if (!listener) return;
+    try { listener.draw(state); } catch (error) { console.error(error); }
+    if (due.length) later(step);
+  };
+  step();
+}
+
+/** The rows of a kind as they are to be shown, filtered or not. */
+export function rows(kind) {
+  return (state.page ? state.ofPage[kind] : state.latest[kind]) ?? { window_end: null, rows: [], total: 0 };
+}
+
+/** The newest site row. */
+export function now() { return state.history[state.history.length - 1] ?? null; }
+
+/** The row of the window just before the newest, of which no event is in both; or the next older one that is known. */
+export function before(list = state.history) {
+  const newest = list[list.length - 1];
+  return newest ? list.findLast((row) => row.window_end <= newest.window_start) ?? null : null;
+}
+
+function insert(list, row, limit) {
+  let place = list.length;
+  while (place > 0 && list[place - 1].window_end > row.window_end) place -= 1;
+  if (place > 0 && list[place - 1].window_end === row.window_end) list[place - 1] = row;
+  else list.splice(place, 0, row);
+  if (list.length > limit) list.splice(0, list.length - limit);
+}
+
+function addViews(page, end, views) {
+  if (!state.views.has(page)) state.views.set(page, []);
+  const points = state.views.get(page);
+  const last = points[points.length - 1];
+  if (last && last[0] >= end) return;
+  points.push([end, views]);
+  if (points.length > SPARK) points.shift();
+}
+
+function merge(list, rows, key, limit) {
+  const known = new Set(list.map(key));
+  const fresh = rows.filter((row) => !known.has(key(row)));
+  fresh.forEach((row) => { row.isNew = true; });
+  return [...fresh, ...list.map((row) => (row.isNew ? { ...row, isNew: false } : row))].slice(0, limit);
+}
+
+const keys = {
+  sessions: (row) => `${row.session_id} ${row.session_start}`,
+  anomalies: (row) => `${row.kind} ${row.subject} ${row.detected_at}`,
+  letters: (row) => `${row.source_partition} ${row.source_offset}`,
+};
+
+/** Takes a frame of the live stream. */
+function take(kind, data) {
+  if (kind === "sessions") state.sessions = merge(state.sessions, data.rows, keys.sessions, EVENTS);
+  else if (kind === "anomalies") state.anomalies = merge(state.anomalies, data.rows, keys.anomalies, ANOMALIES);
+  else if (kind === "dead-letters") {
+    state.letters = merge(state.letters, data.rows, keys.letters, EVENTS);
+    data.rows.forEach((row) => { state.letterCounts[row.reason] = (state.letterCounts[row.reason] ?? 0) + 1; });
+  } else {
+    const known = state.latest[kind];
+    if (known && known.window_end > data.window_end) {
+      // an older window, written again: history may need it, the panels do not
+      if (kind === "site-metrics") data.rows.forEach((row) => insert(state.history, row, HISTORY));
+      return;
+    }
+    state.latest[kind] = data;
+    if (kind === "site-metrics") {
+      data.rows.forEach((row) => insert(state.history, row, HISTORY));
+      if (state.page) refreshPage();
+    }
+    if (kind === "top-pages") {
+      state.tops.set(data.window_end, data.rows);
+      if (state.tops.size > HISTORY) state.tops.delete(state.tops.keys().next().value);
+    }
+    if (kind === "page-metrics") {
+      data.rows.forEach((row) => addViews(row.page_url, row.window_end, row.view_count));
+      if (state.views.size > 400) forgetViews(data.rows);
+    }
+  }
+  changed(kind);
+}
+
+function forgetViews(rows) {
+  const kept = new Set(rows.map((row) => row.page_url));
+  for (const page of state.views.keys()) if (!kept.has(page)) state.views.delete(page);
+}
+
+const LISTS = {
+  "page-metrics": "/pages", "top-pages": "/pages/top", "trending-pages": "/pages/trending", "bounce-rates": "/pages/bounce-rates",
+  "provisional-bounce-rates": "/provisional-bounce-rates", "page-transitions": "/transitions", "entry-exit-pages": "/entry-exit",
+  "common-paths": "/paths", funnels: "/funnel", "page-engagement": "/engagement",
+};
+
+/** Reads everything anew: at the start, and when the stream had a gap. */
+export async function load() {
+  const site_id = state.site;
+  const ask = (path, parameters) => get(path, { site_id, ...parameters }).catch(() => null);
+  const [overview, series, anomalies, sessions, letters, ...lists] = await Promise.all([
+    get("/pipeline").catch(() => null), ask("/site", { limit: HISTORY }), ask("/anomalies", { limit: ANOMALIES }),
+    ask("/sessions", { limit: EVENTS }), get("/dead-letters", { limit: EVENTS }).catch(() => null),
+    ...Object.values(LISTS).map((path) => ask(path, { limit: 100 })),
+  ]);
+  if (overview) {
+    state.canExplain = overview.explain;
+    state.status = overview.status ?? state.status;
+  }
+  if (series) {
+    state.history = series.rows;
+    const newest = series.rows[series.rows.length - 1];
+    if (newest) state.latest["site-metrics"] = { window_end: newest.window_end, rows: [newest], total: 1 };
+  }
+  if (anomalies) state.anomalies = anomalies.rows;
+  if (sessions) state.sessions = sessions.rows;
+  if (letters) { state.letters = letters.rows; state.letterCounts = letters.counts; }
+  Object.keys(LISTS).forEach((kind, place) => { if (lists[place]) state.latest[kind] = lists[place]; });
+  const top = state.latest["top-pages"];
+  if (top?.window_end) state.tops.set(top.window_end, top.rows);
+  changed("pipeline", "site-metrics", "anomalies", "sessions", "dead-letters", "page", ...Object.keys(LISTS));
+  await loadSparklines(top?.rows ?? [], site_id);
+}
+
+async function loadSparklines(top, site_id) {
+  const step = Math.max(1, Math.floor(state.history.length / SPARK));
+  const end = now()?.window_end;
+  const size = end ? Date.parse(end) - Date.parse(now().window_start) : 0;
+  const oldest = state.history[Math.max(0, state.history.length - SPARK)];
+  await Promise.all([
+    ...top.map(async (row) => {
+      const path = `/pages/${encodeURIComponent(row.page_url)}/metrics`;
+      const series = await get(path, { site_id, limit: SPARK, from: oldest?.window_end }).catch(() => null);
+      if (series && step) state.views.set(row.page_url, series.rows.map((point) => [point.window_end, point.view_count]));
+    }),
+    // the top list a window ago, to tell who rose
+    (async () => {
+      if (!end) return;
+      const window_end = new Date(Date.parse(end) - size).toISOString();
+      const list = await get("/pages/top", { site_id, window_end }).catch(() => null);
+      if (list) state.tops.set(window_end, list.rows);
+    })(),
+  ]);
+  changed("top-pages");
+}
+
+let asked = 0;
+/** Reads what is known of the page filtered by. */
+export async function refreshPage(first = false) {
+  const page_url = state.page;
+  if (!page_url) return;
+  asked += 1;
+  const turn = asked;
+  const site_id = state.site;
+  const ask = (path, parameters) => get(path, { site_id, page_url, ...parameters }).catch(() => null);
+  const path = `/pages/${encodeURIComponent(page_url)}/metrics`;
+  const kinds = Object.keys(LISTS);
+  const [series, anomalies, sessions, ...lists] = await Promise.all([
+    get(path, { site_id, limit: HISTORY }).catch(() => null),
+    ask("/anomalies", { limit: ANOMALIES }), ask("/sessions", { limit: EVENTS }),
+    ...kinds.map((kind) => (["funnels", "top-pages", "trending-pages"].includes(kind) ? null : ask(LISTS[kind], { limit: 100 }))),
+  ]);
+  // an answer to an older question
+  if (turn !== asked || state.page !== page_url) return;
+  state.pageHistory = series?.rows ?? [];
+  state.ofPage = { anomalies: anomalies?.rows ?? [], sessions: sessions?.rows ?? [] };
+  kinds.forEach((kind, place) => { if (lists[place]) state.ofPage[kind] = lists[place]; });
+  changed("page", ...(first ? [] : kinds), "sessions", "anomalies");
+}
+
+/** Filters everything by a page; `null`: no filter. */
+export function choose(page) {
+  state.page = page || null;
+  state.ofPage = {};
+  state.pageHistory = [];
+  changed("page");
+  refreshPage(true);
+}
+
+let leave = null;
+/** Shows a site. */
+export function show(site) {
+  leave?.();
+  Object.assign(state, { site, history: [], latest: {}, ofPage: {}, pageHistory: [], tops: new Map(), views: new Map(), anomalies: [], sessions: [] });
+  leave = follow(site, {
+    frame: take,
+    pipeline: (status) => { state.status = status; changed("pipeline"); },
+    state: (connected) => { state.connected = connected; changed("connection"); },
+    gap: () => load(),
+  });
+}
+
+/** `proven`, `open` or `refuted`: what the recount says of a window. */
+export function proofOf(end) {
+  const proof = state.status?.proof;
+  if (!proof || proof.state === "off" || !end) return null;
+  if (proof.state === "refuted") return "refuted";
+  return proof.up_to && end <= proof.up_to ? "proven" : "open";
+}

@@ -1,0 +1,78 @@
+// "Why this number": what it means, the command that lists the events behind it, and those events where the server can tell them.
+import { el, fill } from "./dom.js";
+import { get } from "./api.js";
+import { proofOf, state } from "./state.js";
+import { clock } from "./format.js";
+
+const dialog = document.getElementById("why");
+
+/** What the rows of a kind mean; docs/metrics.md has all of it. */
+const MEANINGS = {
+  "site-metrics": "All counted events of the window [start, end): valid, on time by the high mark of their own partition, and the first of their copies. Users and sessions are exact numbers, not estimates. Conversion: users with a purchase / users.",
+  "page-metrics": "All counted events of this page in the window [start, end). Users are an exact number. Click-through rate: clicks / views.",
+  "top-pages": "The ten pages with most views in the window, ties by name. The arrow compares with the rank in the window just before, of which no event is in both.",
+  "trending-pages": "Pages with clearly more views in the later half of the window than in the earlier: score = (recent − prior) / √(recent + prior), listed from 2 on with at least 10 recent views.",
+  "bounce-rates": "Final: of the sessions that entered at the page and closed within the window, the share with exactly one page view and nothing else. Provisional: the same of the sessions that began within the window, as far as decided.",
+  "page-transitions": "Two successive page views of a session, on different pages, less than the session gap apart; counted at the time of the later one.",
+  "common-paths": "Runs of three or four successive page views, each on another page than the one before; counted at the last.",
+  funnels: "Of the sessions that closed within the window: with a page view; of these with an add to cart; of these with a purchase.",
+  sessions: "Events of one session id without a gap of the session gap or more; written when it closes. Engagement = 100·(1 − e^(−points / 20)), points = views + 2·clicks + 5·add to cart + 10·purchases + seconds / 10.",
+  anomalies: "Spikes and drops: a slide with at least 4 deviations more or fewer events than in the 30 slides before. Bots and unusual users: the rule that found them is named, with what was observed.",
+  "dead-letters": "Records that count nowhere: malformed, of a rejected value, or late by more than the allowed disorder. Each is kept with its place in the log.",
+  "page-engagement": "The time from a page view to the next one of the session, if less than the session gap.",
+};
+
+const quote = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
+
+function command({ page, user, end, kind, metric }) {
+  if (kind === "dead-letters") return "clickstream verify";
+  if (!end) return "clickstream verify";
+  const parts = ["clickstream explain"];
+  if (page) parts.push("--page", quote(page));
+  else if (user) parts.push("--user", quote(user));
+  else return "clickstream verify";
+  parts.push("--window-end", end);
+  if (metric && page) parts.push("--metric", metric);
+  return parts.join(" ");
+}
+
+const PROOF = {
+  proven: "✓ Proven: an independent engine recounted the log and got the same rows.",
+  open: "○ Not recounted yet: the proof follows the results a few seconds behind.",
+  refuted: "✗ The recount differs. Run clickstream verify to see where.",
+};
+
+/** Opens the explanation. `subject`: `{title, value, kind, metric, page, user, end, about}`. */
+export async function explain(subject) {
+  const line = command(subject);
+  const copied = el("button.button", { type: "button", onclick: async () => {
+    await navigator.clipboard?.writeText(line).catch(() => {});
+    copied.textContent = "copied";
+  } }, "copy command");
+  const proof = proofOf(subject.end);
+  const events = el("div", {});
+  fill(dialog,
+    el("h2", { id: "why-title" }, subject.title),
+    subject.value ? el("p.big", {}, subject.value) : null,
+    el("p", {}, [subject.page ? `Page ${subject.page}. ` : "", subject.end ? `Window up to ${clock(subject.end)}.` : ""].join("")),
+    proof ? el("p", {}, PROOF[proof]) : null,
+    el("h3", {}, "What it means"),
+    el("p", {}, subject.about || MEANINGS[subject.kind] || ""),
+    el("h3", {}, "Ask the log"),
+    el("pre", {}, line),
+    events,
+    el("div.actions", {}, copied, el("button.button.main", { type: "button", onclick: () => dialog.close() }, "close")),
+  );
+  dialog.showModal();
+  if (!state.canExplain || !subject.end || !(subject.page || subject.user)) return;
+  fill(events, el("h3", {}, "The events behind it"), el("p.empty", {}, "asking the log …"));
+  const ask = { site_id: state.site, page_url: subject.page, user_id: subject.page ? null : subject.user, window_end: subject.end, metric: subject.metric };
+  try {
+    const answer = await get("/explain", ask);
+    fill(events, el("h3", {}, "The events behind it"), el("pre", { tabindex: "0" }, answer.text));
+  } catch (error) {
+    fill(events, el("h3", {}, "The events behind it"), el("p.empty", {}, error.message));
+  }
+}
+
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
