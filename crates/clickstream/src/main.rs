@@ -10,6 +10,7 @@
 //! | [`proof`] | recounts a log and compares every row; explains a number |
 //! | [`console`] | draws steps, tables and the live view |
 //! | [`run_state`] | what runs, written by `up` for `status` and `down` |
+//! | [`serving`] | store, REST, live stream and dashboard beside the pipeline |
 //! | [`logging`] | our own log, in a file |
 
 mod cli;
@@ -22,6 +23,7 @@ mod logs;
 mod proof;
 mod results;
 mod run_state;
+mod serving;
 
 use std::process::ExitCode;
 

@@ -252,6 +252,11 @@ impl Assembler {
         complete
     }
 
+    /// Dead letters by reason since the start.
+    pub fn reasons(&self) -> BTreeMap<String, u64> {
+        self.reasons.iter().map(|(reason, count)| (reason.clone(), *count)).collect()
+    }
+
     /// Late records, and all other dead letters, since the start.
     pub fn dead(&self) -> (u64, u64) {
         let late = self.reasons.get("late").copied().unwrap_or(0);

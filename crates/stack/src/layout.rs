@@ -83,6 +83,11 @@ impl Layout {
     pub fn embedded(&self) -> PathBuf {
         self.root.join("embedded")
     }
+    /// Results that the dashboard shows.
+    pub fn serve(&self) -> PathBuf {
+        self.root.join("serve")
+    }
+
     /// Logs of every process.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

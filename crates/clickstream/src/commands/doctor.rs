@@ -110,6 +110,7 @@ fn checks(config: &Config) -> Vec<Check> {
         (stack.external_kafka.is_none(), stack.kafka_port, "Kafka", "kafka-port"),
         (stack.external_flink.is_none(), stack.flink_port, "Flink", "flink-port"),
         (stack.external_flink.is_none(), stack.gateway_port, "the SQL Gateway", "gateway-port"),
+        (config.http_port != 0, config.http_port, "the dashboard", "http-port"),
     ] {
         if used {
             checks.push(match ports::check(&[Wanted { port, purpose, flag }]) {

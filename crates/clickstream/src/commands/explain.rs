@@ -129,7 +129,31 @@ pub fn run(config: &Config, options: Options) -> Result<ExitCode> {
     }
 }
 
+/// What this command would print, for the dashboard.
+pub fn text(config: &Config, query: clickstream_serve::ExplainQuery) -> Result<String> {
+    let subject = query
+        .page
+        .map(Subject::Page)
+        .or(query.product.map(Subject::Product))
+        .or(query.user.map(Subject::User))
+        .unwrap_or(Subject::Site);
+    let options =
+        Options { subject, site: query.site_id, window_end: query.window_end, metric: query.metric, limit: 20 };
+    let explanation = ask(config, &options)?;
+    Ok(console::strip_ansi_codes(&draw(&explanation, &options)).into_owned())
+}
+
 fn answer(config: &Config, options: Options) -> Result<ExitCode> {
+    let explanation = ask(config, &options)?;
+    if config.json {
+        page(&(serde_json::to_string(&explanation)? + "\n"));
+    } else {
+        page(&draw(&explanation, &options));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(config: &Config, options: &Options) -> Result<Explanation> {
     let log = crate::logs::open(config)?;
     let site_id =
         options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
@@ -144,12 +168,7 @@ fn answer(config: &Config, options: Options) -> Result<ExitCode> {
             log.place()
         );
     }
-    if config.json {
-        page(&(serde_json::to_string(&explanation)? + "\n"));
-    } else {
-        page(&draw(&explanation, &options));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(explanation)
 }
 
 fn about(explanation: &Explanation) -> String {

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ArgMatches;
+pub use bench::usage;
+pub use explain::text as explain_text;
 use clickstream_traffic::ProducerError;
 use tokio::task::JoinHandle;
 

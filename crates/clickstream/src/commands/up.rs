@@ -21,6 +21,8 @@ use crate::logging;
 use crate::logs::kafka::KafkaLog;
 use crate::results::{self, Arrived, Assembler, Latencies};
 use crate::run_state::{JobState, RunState};
+use crate::serving::pipeline::Reporter;
+use crate::serving::{self, Serving};
 
 use super::{end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
@@ -32,6 +34,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     }
     let steps = Arc::new(Steps::new(config.json));
     let layout = Layout::prepare(&config.stack.data_dir)?;
+    let dashboard = serving::bind(config.http_port).await?;
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
     let began = Instant::now();
     let starting = Stack::start(config.stack.clone(), Arc::clone(&steps) as _);
@@ -44,10 +47,13 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     };
     last_up::remember(&config, stack.layout(), "flink");
     tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
-    welcome(&steps, &config, &stack);
-    let outcome = serve(&config, &stack).await;
+    let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
+    serving.follow_kafka(stack.kafka_address().to_owned());
+    welcome(&steps, &config, &stack, serving.url());
+    let outcome = serve(&config, &stack, &serving).await;
     steps.line("stopping …");
     let stopping = Instant::now();
+    serving.stop().await;
     stack.stop().await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
     steps.line(&format!(
@@ -94,8 +100,9 @@ fn choose_engine(config: &Config) -> Result<Choice> {
     }
 }
 
-fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
+fn welcome(steps: &Steps, config: &Config, stack: &Stack, dashboard: &str) {
     let rows = [
+        ["Dashboard".to_owned(), dashboard.to_owned()],
         ["Flink web UI".to_owned(), stack.flink_url().to_owned()],
         ["Kafka".to_owned(), stack.kafka_address().to_owned()],
         ["Results".to_owned(), format!("topics {}, …", topic::TOP_PAGES)],
@@ -108,7 +115,7 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack) {
     ));
 }
 
-async fn serve(config: &Config, stack: &Stack) -> Result<()> {
+async fn serve(config: &Config, stack: &Stack, serving: &Serving) -> Result<()> {
     let shutdown = CancellationToken::new();
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
@@ -129,9 +136,10 @@ async fn serve(config: &Config, stack: &Stack) -> Result<()> {
         tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
     });
     let log = KafkaLog::new(stack.kafka_address());
+    let reporter = Reporter::new(config, "flink", Box::new(log.clone()));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
-        outcome = show(config, stack, &producer, site, arrivals, &proof) => outcome,
+        outcome = show(config, stack, &producer, site, arrivals, &proof, (serving, reporter)) => outcome,
         () = stack.watch() => Ok(()),
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
@@ -151,6 +159,7 @@ async fn show(
     site: String,
     mut arrivals: mpsc::Receiver<Arrived>,
     proof: &Mutex<ProofState>,
+    (serving, mut reporter): (&Serving, Reporter),
 ) -> Result<()> {
     let mut live = Live::new(config.json, site, config.view);
     let mut assembler = Assembler::default();
@@ -210,6 +219,15 @@ async fn show(
                 footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
                 live.footer(&footer);
                 write_state(stack, &footer);
+                let watermark = reporter.ask_flink(stack).await;
+                // a broker that is away would be waited for
+                if stack.kafka_is_up() {
+                    let mut components = stack.components();
+                    components.push(RunState::ourselves(stack.layout().log_of("clickstream")));
+                    let reasons = assembler.reasons();
+                    let status = tokio::task::block_in_place(|| reporter.report(&footer, &components, reasons, watermark));
+                    serving.status(status);
+                }
             }
         }
     }

@@ -23,6 +23,8 @@ use crate::logging;
 use crate::logs::embedded::EmbeddedLog;
 use crate::results::{Arrived, Assembler, Latencies};
 use crate::run_state::RunState;
+use crate::serving::pipeline::Reporter;
+use crate::serving::{self, Serving};
 
 use super::{end_generator, facts, interrupted, over, proving, what_comes};
 
@@ -33,6 +35,7 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
         notice(&steps, error);
     }
     let layout = Layout::prepare(&config.stack.data_dir)?;
+    let dashboard = serving::bind(config.http_port).await?;
     if instead_of.is_some() && layout.kafka().exists() && !layout.embedded().exists() {
         steps.line(&format!(
             "{} holds a Kafka log too; it stays as it is, and the embedded engine begins with a log of its own",
@@ -52,9 +55,12 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     };
     let (rows, arrivals) = mpsc::channel(4_096);
     let pipeline = Pipeline::start(settings, rows)?;
-    welcome(&steps, &config, &layout, pipeline.figures().replayed, began.elapsed());
-    let outcome = serve(&config, &layout, &pipeline, arrivals).await;
+    let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
+    serving.follow_files(&layout.embedded());
+    welcome(&steps, &config, &layout, pipeline.figures().replayed, (began.elapsed(), serving.url()));
+    let outcome = serve(&config, &layout, &pipeline, arrivals, &serving).await;
     let stopping = Instant::now();
+    serving.stop().await;
     let stopped = tokio::task::spawn_blocking(move || pipeline.stop()).await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
     steps.line(&format!(
@@ -84,7 +90,13 @@ fn notice(steps: &Steps, error: &StackError) {
     }
 }
 
-fn welcome(steps: &Steps, config: &Config, layout: &Layout, replayed: u64, took: Duration) {
+fn welcome(
+    steps: &Steps,
+    config: &Config,
+    layout: &Layout,
+    replayed: u64,
+    (took, dashboard): (Duration, &str),
+) {
     steps.line(&format!(
         "{} the embedded engine runs{} ({:.1} s)",
         style("✓").green(),
@@ -96,6 +108,7 @@ fn welcome(steps: &Steps, config: &Config, layout: &Layout, replayed: u64, took:
         took.as_secs_f64()
     ));
     let rows = [
+        ["Dashboard".to_owned(), dashboard.to_owned()],
         ["Events and results".to_owned(), layout.embedded().display().to_string()],
         ["Log of this process".to_owned(), layout.log_of("clickstream").display().to_string()],
     ];
@@ -111,6 +124,7 @@ async fn serve(
     layout: &Layout,
     pipeline: &Pipeline,
     arrivals: mpsc::Receiver<Arrived>,
+    serving: &Serving,
 ) -> Result<()> {
     let shutdown = CancellationToken::new();
     let inlet = pipeline.inlet().clone();
@@ -118,9 +132,10 @@ async fn serve(
         .generate
         .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
     let log = EmbeddedLog::new(&layout.embedded());
+    let reporter = Reporter::new(config, "embedded", Box::new(log.clone()));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
-        outcome = show(config, layout, pipeline, arrivals, &proof) => outcome,
+        outcome = show(config, layout, pipeline, arrivals, &proof, (serving, reporter)) => outcome,
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
     };
@@ -136,6 +151,7 @@ async fn show(
     pipeline: &Pipeline,
     mut arrivals: mpsc::Receiver<Arrived>,
     proof: &Mutex<ProofState>,
+    (serving, mut reporter): (&Serving, Reporter),
 ) -> Result<()> {
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let mut live = Live::new(config.json, site, config.view);
@@ -191,6 +207,10 @@ async fn show(
                 };
                 live.footer(&footer);
                 write_state(layout, &footer);
+                let components = [RunState::ourselves(layout.log_of("clickstream"))];
+                let watermark = figures.watermark;
+                let reasons = assembler.reasons();
+                serving.status(reporter.report(&footer, &components, reasons, watermark));
             }
         }
     }

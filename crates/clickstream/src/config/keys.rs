@@ -172,6 +172,13 @@ pub const KEYS: &[Key] = &[
     key("kafka_port", Form::Value("PORT"), "9092", STACK, "Port for Kafka"),
     key("flink_port", Form::Value("PORT"), "8081", STACK, "Port for Flink's REST interface and web UI"),
     key("gateway_port", Form::Value("PORT"), "8083", STACK, "Port for Flink's SQL Gateway"),
+    key(
+        "http_port",
+        Form::Value("PORT"),
+        "8080",
+        GENERAL,
+        "Port of the dashboard, REST and live stream, on this machine only; 0 for any that is free",
+    ),
     key("partitions", Form::Value("N"), "4", STACK, "Partitions of a new events topic"),
     key("result_partitions", Form::Value("N"), "4", STACK, "Partitions of each new result topic"),
     key(

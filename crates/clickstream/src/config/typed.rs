@@ -41,6 +41,8 @@ pub struct Config {
     pub auto_heap: bool,
     /// Stop after this time.
     pub duration: Option<Duration>,
+    /// Port of the dashboard.
+    pub http_port: u16,
     /// What the console shows.
     pub view: View,
     /// JSON lines instead of tables.
@@ -86,6 +88,10 @@ impl Config {
             (None, Some(_)) => return Err(read.wrong("flink", "--flink-gateway needs --flink too, the JobManager of that cluster, as http://localhost:8081")),
         };
         let ports = [read.port("kafka_port")?, read.port("flink_port")?, read.port("gateway_port")?];
+        let http_port = read.whole("http_port", 0, 65_535)? as u16;
+        if ports.contains(&http_port) {
+            return Err(read.wrong("http_port", "Kafka, Flink or the SQL Gateway has that port"));
+        }
         if ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
             return Err(ConfigError(format!(
                 "the ports of Kafka ({}), Flink ({}) and the SQL Gateway ({}) must differ",
@@ -204,6 +210,7 @@ impl Config {
             generate: read.truth("generate")?,
             auto_heap: read.settings.get("taskmanager_heap").value == "auto",
             duration,
+            http_port,
             view: read.choice("view", &View::ALL)?,
             json: read.truth("json")?,
             log_level: read

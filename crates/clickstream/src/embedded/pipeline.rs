@@ -60,6 +60,8 @@ pub struct Figures {
     pub fire_us: Vec<u64>,
     /// Records read again at the start.
     pub replayed: u64,
+    /// Event time up to which everything is counted.
+    pub watermark: Option<Timestamp>,
 }
 
 /// The running thread.
@@ -293,6 +295,8 @@ impl Worker {
             }
         }
         self.write_rows(Some((&ends, committed)))?;
+        let watermark = self.engine.watermark();
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).watermark = watermark;
         self.results.commit(&ends, self.engine.watermark(), arrival)
     }
 

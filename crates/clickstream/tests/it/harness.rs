@@ -30,6 +30,8 @@ pub fn binary() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLICKSTREAM_")) {
         command.env_remove(name);
     }
+    // several may run at once
+    command.env("CLICKSTREAM_HTTP_PORT", "0");
     command.current_dir(std::env::temp_dir());
     command
 }

@@ -171,6 +171,19 @@ impl Rest {
         matches!(tokio::time::timeout(patience, trigger).await, Ok(Some(())))
     }
 
+    /// All it says of a job: its tasks, their figures, its plan.
+    pub async fn job(&self, job: &str) -> Option<serde_json::Value> {
+        self.get(&format!("/jobs/{job}")).await.ok()
+    }
+
+    /// The watermark that has come in at a task of the job, in milliseconds since the epoch.
+    pub async fn watermark(&self, job: &str, task: &str) -> Option<i64> {
+        let values: serde_json::Value =
+            self.get(&format!("/jobs/{job}/vertices/{task}/watermarks")).await.ok()?;
+        let of_subtask = |value: &serde_json::Value| value.get("value")?.as_str()?.parse::<i64>().ok();
+        values.as_array()?.iter().filter_map(of_subtask).min().filter(|watermark| *watermark > 0)
+    }
+
     /// How many records the source of the job has read, as of its last report.
     pub async fn source_records(&self, job: &str) -> Option<i64> {
         let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;

@@ -15,6 +15,8 @@ mod machine;
 mod report;
 mod steady;
 
+pub use machine::usage;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;

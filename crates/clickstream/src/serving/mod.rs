@@ -1,0 +1,112 @@
+//! The read side beside a running pipeline: rows of the result topics go into the store, and REST, live stream and dashboard
+//! answer from there.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`rows`] | brings the rows, of Kafka or of the log in files, from where an earlier run stopped |
+//! | [`pipeline`] | brings what the pipeline is doing, once a second |
+
+pub mod pipeline;
+pub mod rows;
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clickstream_serve::{Explain, ExplainQuery, Feed, Options, PipelineStatus, Retention, Store};
+use clickstream_stack::StackError;
+use clickstream_stack::ports::{self, Wanted};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::explain_text;
+use crate::config::Config;
+
+/// Results are shown here until it is stopped.
+pub struct Serving {
+    feed: Feed,
+    store: Store,
+    url: String,
+    shutdown: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+    rows: Option<JoinHandle<()>>,
+}
+
+/// Takes the port, before anything else is started.
+pub async fn bind(port: u16) -> Result<TcpListener, StackError> {
+    ports::check(&[Wanted { port, purpose: "the dashboard", flag: "http-port" }])?;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| StackError::NotReachable {
+        what: "the dashboard",
+        address: format!("127.0.0.1:{port}"),
+        why: error.to_string(),
+    })
+}
+
+impl Serving {
+    /// Opens the store in `dir` and answers on `listener`.
+    pub fn start(config: &Config, dir: &Path, listener: TcpListener) -> Result<Self> {
+        let url = format!("http://{}", listener.local_addr()?);
+        let retention = Retention { coarse_step_ms: config.stack.job.windows.size_ms(), ..Retention::default() };
+        let store = Store::open(&dir.join("results.db"), retention).context("cannot keep results")?;
+        let feed = Feed::start(store.clone())?;
+        let shutdown = CancellationToken::new();
+        let options = Options { explain: Some(explain(config)), ..Options::default() };
+        let server = tokio::spawn(clickstream_serve::serve(
+            listener,
+            store.clone(),
+            feed.clone(),
+            options,
+            shutdown.clone(),
+        ));
+        Ok(Self { feed, store, url, shutdown, server, rows: None })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Reads the result topics of a Kafka from now on, and what an earlier run did not read.
+    pub fn follow_kafka(&mut self, kafka: String) {
+        let (store, feed, shutdown) = (self.store.clone(), self.feed.clone(), self.shutdown.clone());
+        self.rows = Some(tokio::spawn(async move { rows::of_kafka(&kafka, &store, &feed, &shutdown).await }));
+    }
+
+    /// The same of the log in files.
+    pub fn follow_files(&mut self, dir: &Path) {
+        let (store, feed, shutdown) = (self.store.clone(), self.feed.clone(), self.shutdown.clone());
+        let dir = dir.to_owned();
+        self.rows =
+            Some(tokio::task::spawn_blocking(move || rows::of_files(&dir, &store, &feed, &shutdown)));
+    }
+
+    /// Shows what the pipeline is doing.
+    pub fn status(&self, status: PipelineStatus) {
+        self.feed.status(status);
+    }
+
+    /// Files what is waiting and ends.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if let Some(rows) = self.rows {
+            let _ = tokio::time::timeout(Duration::from_secs(2), rows).await;
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(3), self.feed.stop()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(3), self.server).await;
+    }
+}
+
+/// What `clickstream explain` says, for "why this number".
+fn explain(config: &Config) -> Explain {
+    let config = Arc::new(config.clone());
+    Arc::new(move |query: ExplainQuery| {
+        let config = Arc::clone(&config);
+        Box::pin(async move {
+            let text = tokio::task::spawn_blocking(move || explain_text(&config, query)).await;
+            text.map_err(|error| error.to_string())?.map_err(|error| crate::explain(&error))
+        })
+    })
+}

@@ -1,0 +1,124 @@
+//! What the pipeline is doing, as the dashboard's second tab and `/metrics` show it.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use clickstream_event::{Timestamp, topic};
+use clickstream_serve::{ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus};
+use clickstream_stack::Stack;
+use clickstream_stack::supervisor::Component;
+
+use crate::commands::usage;
+use crate::config::Config;
+use crate::console::live::Footer;
+use crate::logs::{Bounds, Log};
+
+/// Puts figures together, and remembers those of the time before, for rates.
+pub struct Reporter {
+    engine: &'static str,
+    log: Box<dyn Log + Send>,
+    base: PipelineStatus,
+    before: Option<(Instant, Bounds)>,
+    job: Option<(Instant, JobGraph)>,
+}
+
+impl Reporter {
+    /// For an `up` on `engine`, whose events are in `log`.
+    pub fn new(config: &Config, engine: &'static str, log: Box<dyn Log + Send>) -> Self {
+        let job = &config.stack.job;
+        let base = PipelineStatus {
+            engine: engine.into(),
+            window_ms: job.windows.size_ms(),
+            slide_ms: job.windows.slide_ms(),
+            session_gap_ms: job.session_gap_ms,
+            max_disorder_ms: job.max_disorder_ms,
+            ..PipelineStatus::default()
+        };
+        Self { engine, log, base, before: None, job: None }
+    }
+
+    /// The figures now. Looks at the log: not for a thread that must not wait.
+    pub fn report(
+        &mut self,
+        footer: &Footer,
+        components: &[Component],
+        reasons: BTreeMap<String, u64>,
+        watermark: Option<Timestamp>,
+    ) -> PipelineStatus {
+        let bounds = self.log.bounds(topic::EVENTS).unwrap_or_default();
+        let now = Instant::now();
+        let partitions: Vec<PartitionStatus> = bounds
+            .0
+            .iter()
+            .enumerate()
+            .map(|(n, (_, end))| PartitionStatus {
+                partition: n as i32,
+                end_offset: *end,
+                records_per_second: self.before.as_ref().map_or(0.0, |(at, before)| {
+                    let came = before.0.get(n).map_or(0, |(_, before)| end - before);
+                    came.max(0) as f64 / now.duration_since(*at).as_secs_f64().max(0.1)
+                }),
+                ..PartitionStatus::default()
+            })
+            .collect();
+        self.before = Some((now, bounds));
+        let well = footer.trouble.is_empty() && footer.proof.problems == 0;
+        PipelineStatus {
+            at: Timestamp::now(),
+            state: if well { "running" } else { "degraded" }.into(),
+            sent_per_second: footer.events_per_second,
+            events_per_second: partitions.iter().map(|partition| partition.records_per_second).sum(),
+            records_total: partitions.iter().map(|partition| partition.end_offset.max(0) as u64).sum(),
+            watermark,
+            result_delay_ms: footer.result_latency.map(|(p50, p95)| [p50, p95]),
+            partitions,
+            dead_letters: reasons,
+            proof: proof(footer),
+            components: components.iter().map(component).collect(),
+            job: self.job.as_ref().map(|(_, job)| job.clone()),
+            ..self.base.clone()
+        }
+    }
+
+    /// Asks Flink for its job; gives the watermark that has come furthest behind, where the job says it.
+    pub async fn ask_flink(&mut self, stack: &Stack) -> Option<Timestamp> {
+        debug_assert_eq!(self.engine, "flink");
+        let id = stack.job().status().id?;
+        let details = stack.rest().job(&id).await?;
+        let now = Instant::now();
+        let before = self.job.as_ref().map(|(at, job)| (job, now.duration_since(*at).as_secs_f64()));
+        let job = JobGraph::from_flink(&details, before)?;
+        // what is sorted has come so far, and is counted
+        let sort = job.vertices.iter().find(|vertex| vertex.name.contains("Sort")).map(|vertex| vertex.id.clone());
+        self.job = Some((now, job));
+        stack.rest().watermark(&id, &sort?).await.map(Timestamp)
+    }
+}
+
+fn proof(footer: &Footer) -> ProofStatus {
+    let found = footer.proof;
+    let state = match found.proven_to {
+        _ if found.problems > 0 => ProofState::Refuted,
+        Some(_) => ProofState::Proven,
+        None => ProofState::Waiting,
+    };
+    ProofStatus {
+        state,
+        up_to: found.proven_to,
+        rows: found.rows,
+        differing: found.problems,
+        message: footer.proof_line(),
+    }
+}
+
+fn component(component: &Component) -> ComponentStatus {
+    let memory = component.pid.and_then(|pid| usage(&component.name, pid));
+    ComponentStatus {
+        name: component.name.clone(),
+        pid: component.pid,
+        state: format!("{:?}", component.state).to_lowercase(),
+        restarts: component.restarts,
+        address: component.address.clone(),
+        memory_bytes: memory.map(|usage| (usage.resident_mib * 1024.0 * 1024.0) as u64),
+    }
+}
