@@ -212,6 +212,15 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
 fn rules() -> minijinja::Value {
     context! {
         bot_words => bot_pattern(),
+        // so many of a user's last events some rule looks at
+        ring => [
+            detection::FAST_EVENTS,
+            detection::METRONOME_EVENTS,
+            detection::REPEATED_EVENTS,
+            detection::CRAWL_EVENTS,
+        ]
+        .into_iter()
+        .max(),
         fast_events => detection::FAST_EVENTS,
         fast_ms => detection::FAST_MS,
         metronome_events => detection::METRONOME_EVENTS,
