@@ -47,6 +47,6 @@ FROM (
       GROUP BY site_id, page_url, window_start, window_end
     )
   )
-  {{ emit_from }}
+  {{ emit_from('entries') }}
 )
 WHERE entries > 0;
