@@ -21,5 +21,5 @@ CREATE TEMPORARY TABLE bounce_rates (
 
 INSERT INTO bounce_rates
 SELECT site_id, {{ window_bounds() }}, page_url, entries, bounces, {{ ratio('bounces', 'entries') }}
-FROM (SELECT * FROM session_end_windows {{ emit_from }})
+FROM (SELECT * FROM session_end_windows {{ emit_from('entries') }})
 WHERE entries > 0;

@@ -37,6 +37,6 @@ FROM (
     FROM HOP(TABLE path_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
     GROUP BY site_id, path_length, path, window_start, window_end
   )
-  {{ emit_from }}
+  {{ emit_from('path_count') }}
 )
 WHERE path_rank <= 10;

@@ -14,4 +14,4 @@ FROM (
   SELECT *, SUM(entries) OVER (PARTITION BY site_id ORDER BY window_time RANGE BETWEEN INTERVAL '0' SECOND PRECEDING AND CURRENT ROW) AS sessions
   FROM session_end_windows
 )
-{{ emit_from }};
+{{ emit_from('entries') }};

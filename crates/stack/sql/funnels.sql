@@ -17,4 +17,4 @@ FROM (
   FROM HOP(TABLE closed_sessions, DESCRIPTOR(closed_at), {{ slide() }}, {{ size() }})
   GROUP BY site_id, window_start, window_end
 )
-{{ emit_from }};
+{{ emit_from('sessions') }};

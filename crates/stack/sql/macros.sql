@@ -9,9 +9,13 @@
 COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', {{ time }}) AS BIGINT) * 1000 + EXTRACT(MILLISECOND FROM {{ time }}), 0)
 {%- endmacro %}
 
-{#- A window's boundaries as a result row has them, and the condition that a row of that time in ms is to be written. -#}
+{#- A window's boundaries as a result row has them. -#}
 {% macro window_bounds() %}{{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}{% endmacro %}
-{% macro is_emitted(ms) %}{% if emit_from_ms is none %}TRUE{% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
+
+{#- After a replay, the windows that are written, and the condition that a row of that time in ms is. (A count that is asked, too,
+    keeps the planner from asking the question before it aggregates: it would copy each row into every window for that.) -#}
+{% macro emit_from(count) %}{% if emit_from_ms is not none %}WHERE CASE WHEN {{ count }} >= 0 THEN window_start >= TIMESTAMP '{{ emit_from_time }}' END{% endif %}{% endmacro %}
+{% macro is_emitted(ms, count='') %}{% if emit_from_ms is none %}TRUE{% elif count %}CASE WHEN {{ count }} >= 0 THEN {{ ms }} >= {{ emit_from_ms }} END{% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
 
 {#- Where the rows of a result topic go. -#}
 {% macro sink(topic) -%}
@@ -81,6 +85,9 @@ CASE WHEN RAND() >= 0 THEN CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 
 {%- endmacro %}
 {% macro first_of(two) %}MOD({{ two }}, 4294967296){% endmacro %}
 {% macro second_of(two) %}{{ two }} / 4294967296{% endmacro %}
+
+{#- The time of the event that is the user's k-th before this one; NULL if there is none. -#}
+{% macro ts_before(k) %}{% if k == 0 %}ts{% else %}ring[CAST(MOD(n + {{ ring - k }}, {{ ring }}) AS INT) + 1]{% endif %}{% endmacro %}
 
 {#- A number rounded half up, as text. -#}
 {% macro rounded(number) %}CAST(CAST(FLOOR({{ number }} + 0.5E0) AS BIGINT) AS STRING){% endmacro %}

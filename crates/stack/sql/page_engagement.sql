@@ -31,4 +31,4 @@ FROM (
   FROM HOP(TABLE stay_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, page_url, window_start, window_end
 )
-{{ emit_from }};
+{{ emit_from('stay_count') }};

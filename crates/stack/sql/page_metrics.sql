@@ -44,7 +44,7 @@ FROM (
     GROUP BY site_id, page_url, window_start, window_end, window_time
   )
 )
-{{ emit_from }};
+{{ emit_from('view_count') }};
 
 CREATE TEMPORARY TABLE page_metrics (
   site_id STRING, window_start STRING, window_end STRING, page_url STRING,

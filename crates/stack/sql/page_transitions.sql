@@ -26,6 +26,6 @@ FROM (
   SELECT *, SUM(transition_count) OVER (PARTITION BY site_id, from_page ORDER BY window_time
                                         RANGE BETWEEN INTERVAL '0' SECOND PRECEDING AND CURRENT ROW) AS departures
   FROM transition_windows
-  {{ emit_from }}
+  {{ emit_from('transition_count') }}
 )
 WHERE to_page <> '';

@@ -5,7 +5,7 @@ SELECT site_id, product_id, user_id, event_type, event_time, {{ distance_from('p
        event_type = 'purchase' AND (session_id = view_session AND ts - view_ts < {{ window_ms }}) IS NOT TRUE AS is_unviewed_purchase
 FROM (
   SELECT *, LAG(ts) OVER history AS previous_ts,
-         LAST_VALUE(CASE WHEN event_type = 'page_view' THEN ts END) OVER history AS view_ts,
+         MAX(CASE WHEN event_type = 'page_view' THEN ts END) OVER history AS view_ts,
          LAST_VALUE(CASE WHEN event_type = 'page_view' THEN session_id END) OVER history AS view_session
   FROM sorted_events
   WHERE product_id IS NOT NULL

@@ -16,7 +16,7 @@ FROM (
   FROM HOP(TABLE product_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, product_id, window_start, window_end
 )
-{{ emit_from }};
+{{ emit_from('view_count') }};
 
 CREATE TEMPORARY TABLE product_metrics (
   site_id STRING, window_start STRING, window_end STRING, product_id STRING,

@@ -10,9 +10,9 @@ SELECT site_id, page_url, event_time AS news_time, CAST(0 AS BIGINT) AS distance
 FROM session_events
 WHERE is_first
 UNION ALL
-SELECT site_id, previous_page, event_time, {{ distance_from('previous_ts') }}, 0, 0, 1, 0
+SELECT site_id, entry_page, event_time, {{ distance_from('session_start') }}, 0, 0, 1, 0
 FROM session_events
-WHERE is_second AND previous_type = 'page_view'
+WHERE is_second AND began_with_view
 UNION ALL
 SELECT site_id, entry_page, closed_at, LEAST({{ slice_of('(session_end + ' ~ (session_gap_ms - 1) ~ ')') }} - {{ slice_of('session_start') }}, {{ slices }}), 0, 0, 1, 1
 FROM closed_sessions
@@ -47,6 +47,6 @@ FROM (
       GROUP BY site_id, page_url, window_start, window_end
     )
   )
-  {{ emit_from }}
+  {{ emit_from('entries') }}
 )
 WHERE entries > 0;

@@ -65,7 +65,7 @@ FROM (
     )
   )
 )
-{{ emit_from }};
+{{ emit_from('event_count') }};
 
 CREATE TEMPORARY TABLE site_metrics (
   site_id STRING, window_start STRING, window_end STRING,

@@ -28,5 +28,5 @@ FROM (
       GROUP BY site_id, user_id, window_start, window_end
     )
   )
-  WHERE rule IS NOT NULL AND {{ is_emitted(epoch_ms('window_end')) }}
+  WHERE rule IS NOT NULL AND {{ is_emitted(epoch_ms('window_end'), 'sessions') }}
 );

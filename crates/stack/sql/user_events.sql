@@ -1,50 +1,67 @@
 -- What each user did before each event, and whether the user is a labelled bot by then: docs/metrics.md has the rules.
 --
--- All of it is a chain of OVERs with the same key, so a row passes through without a detour. A rule over the last n events asks
--- for the time of the event n - 1 before; what all of them have in common is asked of numbers: `n` counts a user's events, and
--- a page has been the same for 12 events if it last changed at event n - 11 or before.
-CREATE TEMPORARY VIEW user_history AS
-SELECT *, COUNT(*) OVER history AS n, LAG(ts) OVER history AS previous_ts, LAG(page_url) OVER history AS previous_page,
-       LAG(ts, {{ fast_events - 1 }}) OVER history AS fast_since,
-       LAG(ts, {{ metronome_events - 1 }}) OVER history AS metronome_since,
-       LAG(ts, {{ repeated_events - 1 }}) OVER history AS repeated_since,
-       LAG(ts, {{ crawl_events - 1 }}) OVER history AS crawl_since
-FROM sorted_events
-WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order);
+-- All of it is a chain of OVERs with the same key, so a row passes through without a detour. `n` counts a user's events, and the
+-- times of the last {{ ring }} stand in a ring of as many places, event n in place n modulo {{ ring }}: a LAG for each rule would keep a list
+-- each. What all of the last events have in common is asked of numbers: a page has been the same for 12 events if it last
+-- changed at event n - 11 or before.
+CREATE TEMPORARY VIEW counted_events AS
+SELECT *, COUNT(*) OVER (PARTITION BY site_id, user_id ORDER BY sorted_order) AS n
+FROM sorted_events;
 
--- `squares` adds up the squares of the gaps between events. A gap longer than a window counts as one: none such is among gaps that
--- together take at most a window. (Where the sum leaves 64 bits it begins anew, and its differences are still right.)
+CREATE TEMPORARY VIEW user_history AS
+SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
+       -- (RAND() >= 0 is always true and keeps the planner from making a ring in each place that uses it)
+       CASE WHEN RAND() >= 0 THEN ARRAY[{% for i in range(ring) %}ts_{{ i }}{% if not loop.last %}, {% endif %}{% endfor %}] END AS ring,
+       CASE WHEN MOD(n, 2) = 0 THEN odd_page ELSE even_page END AS previous_page,
+       last_other_event
+FROM (
+  SELECT *,
+         {% for i in range(ring) -%}
+         MAX(CASE WHEN MOD(n, {{ ring }}) = {{ i }} THEN ts END) OVER history AS ts_{{ i }},
+         {% endfor -%}
+         LAST_VALUE(CASE WHEN MOD(n, 2) = 0 THEN page_url END) OVER history AS even_page,
+         LAST_VALUE(CASE WHEN MOD(n, 2) = 1 THEN page_url END) OVER history AS odd_page,
+         MAX(CASE WHEN event_type = 'page_view' THEN 0 ELSE n END) OVER history AS last_other_event
+  FROM counted_events
+  WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order)
+);
+
+-- The times of the events before this one that are asked for, out of the ring.
 CREATE TEMPORARY VIEW user_runs AS
-SELECT *,
-       SUM(COALESCE(LEAST(ts - previous_ts, {{ window_ms }}) * LEAST(ts - previous_ts, {{ window_ms }}), 0)) OVER history AS squares,
-       MAX(CASE WHEN page_url = previous_page THEN 0 ELSE n END) OVER history AS last_page_change,
-       MAX(CASE WHEN event_type = 'page_view' THEN 0 ELSE n END) OVER history AS last_other_event
-FROM user_history
-WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order);
+SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
+       last_other_event, last_page_change, CASE WHEN RAND() >= 0 THEN {{ ts_before(1) }} END AS ts_1
+       {%- for k in range(2, ring) if k < metronome_events or k in [fast_events - 1, repeated_events - 1, crawl_events - 1] %},
+       {{ ts_before(k) }} AS ts_{{ k }}{% endfor %}
+FROM (
+  SELECT *,
+         MAX(CASE WHEN page_url = previous_page THEN 0 ELSE n END) OVER (PARTITION BY site_id, user_id ORDER BY sorted_order) AS last_page_change
+  FROM user_history
+);
 
 -- `spread` is how far apart the last {{ metronome_events - 1 }} gaps are: {{ metronome_events - 1 }}·Q − S², Q being the sum of their squares and S their sum.
 CREATE TEMPORARY VIEW user_gaps AS
-SELECT *,
-       {{ metronome_events - 1 }} * (squares - LAG(squares, {{ metronome_events - 1 }}) OVER history)
-       - (ts - metronome_since) * (ts - metronome_since) AS spread
-FROM user_runs
-WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order);
+SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
+       last_other_event, last_page_change, ts_1 AS previous_ts, ts_{{ fast_events - 1 }} AS fast_since, ts_{{ metronome_events - 1 }} AS metronome_since,
+       ts_{{ repeated_events - 1 }} AS repeated_since, ts_{{ crawl_events - 1 }} AS crawl_since,
+       CASE WHEN RAND() >= 0 AND ts - ts_{{ metronome_events - 1 }} <= {{ window_ms }} THEN
+         {{ metronome_events - 1 }} * ((ts - ts_1) * (ts - ts_1)
+           {%- for k in range(1, metronome_events - 1) %} + (ts_{{ k }} - ts_{{ k + 1 }}) * (ts_{{ k }} - ts_{{ k + 1 }}){% endfor %})
+         - (ts - ts_{{ metronome_events - 1 }}) * (ts - ts_{{ metronome_events - 1 }}) END AS spread
+FROM user_runs;
 
 -- The first rule that flags the event. (100·spread < S² is written as spread <= (S² − 1) / 100, which 64 bits hold.)
 CREATE TEMPORARY VIEW flagged_events AS
 SELECT *,
        CASE WHEN is_declared_bot THEN 'declared'
             WHEN ts - fast_since < {{ fast_ms }} THEN 'fast'
-            WHEN ts - metronome_since <= {{ window_ms }} AND ts > metronome_since
-                 AND spread <= ((ts - metronome_since) * (ts - metronome_since) - 1) / 100 THEN 'metronome'
+            WHEN ts > metronome_since AND spread <= ((ts - metronome_since) * (ts - metronome_since) - 1) / 100 THEN 'metronome'
             WHEN ts - repeated_since < {{ repeated_ms }} AND n - last_page_change >= {{ repeated_events - 1 }} THEN 'repeated'
             WHEN ts - crawl_since <= {{ window_ms }} AND n - last_other_event >= {{ crawl_events }} THEN 'crawl' END AS rule
 FROM user_gaps;
 
 CREATE TEMPORARY VIEW labelled_events AS
-SELECT *, MAX(CASE WHEN rule IS NOT NULL THEN ts END) OVER history AS flagged_at
-FROM flagged_events
-WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order);
+SELECT *, MAX(CASE WHEN rule IS NOT NULL THEN ts END) OVER (PARTITION BY site_id, user_id ORDER BY sorted_order) AS flagged_at
+FROM flagged_events;
 
 -- `human_distance` is the distance (see page_metrics.sql) to the user's previous event that counts as human, and -1 for an event
 -- that does not. A label lasts a full window: the event before it is out of sight when the label ends.

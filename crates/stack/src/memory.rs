@@ -38,10 +38,10 @@ impl TaskManagerMemory {
 }
 
 /// Smallest and largest task heap that the automatic choice gives, in MiB.
-const TASK_HEAP: std::ops::RangeInclusive<u64> = 448..=3072;
+const TASK_HEAP: std::ops::RangeInclusive<u64> = 448..=6144;
 
 /// State of the job per event per second, in KiB: what stays in memory of one event, times how long it stays.
-const KIB_PER_RATE: u64 = 605;
+const KIB_PER_RATE: u64 = 1200;
 
 /// The task heap in MiB for `rate` events per second in windows of `window_s`, on a machine with `machine_mib`: what the
 /// state needs and as much again (a collector with little room left stops everything for seconds), within bounds, and
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn grows_with_the_load_within_the_machine() {
-        assert!(task_heap(1000, 300, 24_000) < 800);
+        assert!(task_heap(1000, 300, 24_000) < 1300);
         assert!(task_heap(5000, 300, 24_000) > 2000);
         assert_eq!(task_heap(10, 300, 24_000), *TASK_HEAP.start());
         assert!(task_heap(5000, 300, 4_000) <= 4_000 / 3);

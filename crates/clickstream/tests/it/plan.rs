@@ -37,8 +37,8 @@ pub fn check_shared(world: &World, is_textbook: bool) {
         ("site_id, user_id by sorted_order", 5),
         ("site_id, user_id, page_url by sorted_order", 1),
         ("site_id, user_id, product_id by sorted_order", 1),
-        // two steps of what is known of a session, and its page views
-        ("site_id, session_id by sorted_order", 3),
+        // two steps of what is known of a session
+        ("site_id, session_id by sorted_order", 2),
         // totals over the rows of one window: sessions, and the first slide of a baseline
         ("site_id by window_time", 2),
         ("site_id, from_page by window_time", 1),

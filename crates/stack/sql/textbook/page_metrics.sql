@@ -30,4 +30,4 @@ FROM (
   FROM HOP(TABLE user_events, DESCRIPTOR(event_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, page_url, window_start, window_end, window_time
 )
-{{ emit_from }};
+{{ emit_from('view_count') }};

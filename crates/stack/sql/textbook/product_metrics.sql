@@ -14,4 +14,4 @@ FROM (
   WHERE product_id IS NOT NULL
   GROUP BY site_id, product_id, window_start, window_end
 )
-{{ emit_from }};
+{{ emit_from('view_count') }};

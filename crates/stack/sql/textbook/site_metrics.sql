@@ -31,4 +31,4 @@ FROM (
   FROM HOP(TABLE user_events, DESCRIPTOR(event_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, window_start, window_end
 )
-{{ emit_from }};
+{{ emit_from('event_count') }};

@@ -162,10 +162,8 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         Start::Earliest => None,
         Start::At(replay) => Some(replay),
     };
-    let emit_from = replay.map_or_else(String::new, |replay| {
-        let time =
-            clickstream_event::Timestamp(replay.emit_from).to_string().replace('T', " ").replace('Z', "");
-        format!("WHERE window_start >= TIMESTAMP '{time}'")
+    let emit_from_time = replay.map(|replay| {
+        clickstream_event::Timestamp(replay.emit_from).to_string().replace('T', " ").replace('Z', "")
     });
     let (recent_parts, recent_half_of_views) = recent_parts(windows);
     context! {
@@ -173,7 +171,7 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         ..context! {
         startup_mode => if replay.is_some() { "timestamp" } else { "earliest-offset" },
         startup_timestamp_ms => replay.map(|replay| replay.read_from),
-        emit_from,
+        emit_from_time,
         emit_from_ms => replay.map(|replay| replay.emit_from),
         sessions_from_ms => replay.map(|replay| replay.sessions_from),
         recent_parts, recent_half_of_views,
@@ -212,6 +210,15 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
 fn rules() -> minijinja::Value {
     context! {
         bot_words => bot_pattern(),
+        // so many of a user's last events some rule looks at
+        ring => [
+            detection::FAST_EVENTS,
+            detection::METRONOME_EVENTS,
+            detection::REPEATED_EVENTS,
+            detection::CRAWL_EVENTS,
+        ]
+        .into_iter()
+        .max(),
         fast_events => detection::FAST_EVENTS,
         fast_ms => detection::FAST_MS,
         metronome_events => detection::METRONOME_EVENTS,
@@ -428,7 +435,7 @@ mod tests {
         };
         let text = render(&parameters(UniqueUsers::Distance), Start::At(replay)).unwrap().text;
         assert!(text.contains("'scan.startup.timestamp-millis' = '1795583040000'"), "{text}");
-        assert_eq!(text.matches("WHERE window_start >= TIMESTAMP '2026-11-25 05:14:00.000'").count(), 10);
+        assert_eq!(text.matches("window_start >= TIMESTAMP '2026-11-25 05:14:00.000'").count(), 10);
         assert_eq!(text.matches(">= 1795583640000").count(), 4);
         assert_eq!(text.matches("session_start >= 1795583070000").count(), 1);
     }
