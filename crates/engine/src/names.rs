@@ -80,6 +80,13 @@ impl Names {
         self.numbers.warm(fingerprint)
     }
 
+    /// The same for what is read next; call it for all names after [`Names::warm`] was called for all.
+    #[inline]
+    pub fn warm_further(&self, fingerprint: Fingerprint) -> u32 {
+        let number = self.numbers.warm(fingerprint) as usize;
+        self.last.get(number.wrapping_sub(1)).copied().unwrap_or(0)
+    }
+
     /// Keeps a name as if it occurred in `slice`.
     #[inline]
     pub fn keep(&mut self, number: u32, slice: u32) {
