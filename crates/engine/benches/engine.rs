@@ -3,7 +3,7 @@
 //! `clickstream bench engine` measures shapes, memory and cores in one report; this is for comparing two states of the code.
 
 use clickstream_engine::workload::{Shape, Workload};
-use clickstream_engine::{Config, Engine, Prepared, Shard};
+use clickstream_engine::{Config, Engine, Prepared};
 use clickstream_event::{Record, Rules, Timestamp, Windows, decode};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -64,7 +64,7 @@ fn per_event(criterion: &mut Criterion) {
                         engine.push_prepared(0, record.event_time, record);
                     });
                 }
-                engine.closed().count()
+                engine.sessions().count() + engine.anomalies().count() + engine.closed().count()
             },
             BatchSize::LargeInput,
         );
@@ -76,18 +76,23 @@ fn per_window(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("close a window");
     for pages in [1_000, 10_000] {
         let mut load = Workload::new(Shape { pages, ..Shape::default() }, BEGIN, 1);
-        let mut engine = Engine::with_shards(Config::new(windows()), 1, vec![Shard::new(30)]);
+        let mut engine = Engine::new(Config::new(windows()), 1);
         for record in load.chunk(1_000_000) {
             engine.push_record(0, record.event_time(), &record);
         }
+        engine.sessions().for_each(drop);
+        engine.anomalies().for_each(drop);
         engine.closed().for_each(drop);
-        let slice = windows().slice(Timestamp(BEGIN.0 + 99_999)) as u32;
-        let shards = engine.shards().clone();
-        group.bench_function(format!("{pages} pages"), |bencher| {
+        // the events end with a slide; this one ends it
+        let end = Timestamp(BEGIN.0 + 100_000 + 101);
+        group.sample_size(10).bench_function(format!("{pages} pages"), |bencher| {
             bencher.iter_batched(
-                || shards.clone(),
-                |mut shards| clickstream_engine::Shards::end_slice(&mut shards, slice),
-                BatchSize::LargeInput,
+                || engine.clone(),
+                |mut engine| {
+                    engine.push_record(0, end, &Record::Heartbeat(end));
+                    engine.closed().count()
+                },
+                BatchSize::PerIteration,
             );
         });
     }

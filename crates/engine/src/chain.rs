@@ -60,6 +60,8 @@ impl Chain {
         for batch in events.chunks_mut(BATCH) {
             let warm = |event: &Counted| self.users.warm(event) ^ self.visits.warm(event);
             std::hint::black_box(batch.iter().fold(0, |sum, event| sum ^ warm(event)));
+            let further = |event: &Counted| self.visits.warm_further(event, &self.journeys);
+            std::hint::black_box(batch.iter().fold(0, |sum, event| sum ^ further(event)));
             for event in batch {
                 self.users.count(event, slice, names, anomalies);
                 self.visits.count(event, slice, names, &mut self.journeys, sessions);

@@ -102,6 +102,8 @@ pub struct Engine<S = Vec<Shard>> {
     /// Events on their way from those that wait to the counters.
     batch: Vec<Counted>,
     agents: Agents,
+    /// The slice of the last event that came, and its first instant.
+    arriving: (u32, i64),
     /// Events of labelled bots, where somebody wants to know.
     labelled: Option<Vec<Labelled>>,
 }
@@ -194,6 +196,7 @@ impl<S: Shards> Engine<S> {
             anomalies: Vec::new(),
             batch: Vec::new(),
             agents: Agents::default(),
+            arriving: (0, 0),
             labelled: None,
         }
     }
@@ -220,16 +223,20 @@ impl<S: Shards> Engine<S> {
 
     /// Reads ahead what the next records will need: call it for a few dozen of them before they are pushed.
     #[inline]
-    pub fn warm<'p>(&self, records: impl IntoIterator<Item = &'p Prepared<'p>>) {
-        let names = &self.state.names;
+    pub fn warm<'p>(&self, records: impl IntoIterator<Item = &'p Prepared<'p>> + Clone) {
+        let (judge, names) = (&self.state.judge, &self.state.names);
         let warm = |record: &Prepared<'_>| match &record.event {
-            Some(event) => names.users.warm(event.user) ^ names.sessions.warm(event.session),
+            Some(event) => {
+                judge.warm(record) ^ names.users.warm(event.user) ^ names.sessions.warm(event.session)
+            }
             None => 0,
         };
-        let judge = &self.state.judge;
-        std::hint::black_box(
-            records.into_iter().fold(0, |sum, record| sum ^ judge.warm(record) ^ warm(record)),
-        );
+        std::hint::black_box(records.clone().into_iter().fold(0, |sum, record| sum ^ warm(record)));
+        let further = |record: &Prepared<'_>| match &record.event {
+            Some(event) => names.users.warm_further(event.user) ^ names.sessions.warm_further(event.session),
+            None => 0,
+        };
+        std::hint::black_box(records.into_iter().fold(0, |sum, record| sum ^ further(record)));
     }
 
     /// Takes the next valid record of a partition, already prepared.
@@ -312,6 +319,7 @@ impl<S: Shards> Engine<S> {
         (judge.bytes(), names.bytes() + waiting.bytes() + chain.bytes())
     }
 
+    #[inline]
     fn slice_of(&self, ts: i64) -> u32 {
         // room above for a window's length; in slides of one second this is the year 2106
         self.config.windows.slice(Timestamp(ts)).clamp(0, i64::from(u32::MAX - 100_000)) as u32
@@ -320,7 +328,13 @@ impl<S: Shards> Engine<S> {
     #[inline]
     fn count(&mut self, event: &PreparedEvent<'_>, ts: Timestamp, partition: u32) {
         let slide = self.config.windows.slide_ms();
-        let slice = self.slice_of(ts.0);
+        let (mut slice, mut start) = self.arriving;
+        if !(start..start + slide).contains(&ts.0) {
+            // a division, spared as a rule
+            slice = self.slice_of(ts.0);
+            start = i64::from(slice) * slide;
+            self.arriving = (slice, start);
+        }
         let names = &mut self.state.names;
         let site = names.sites.number(event.site, 0, &event.site_id, slice);
         self.state.waiting.push(Counted {
@@ -341,7 +355,7 @@ impl<S: Shards> Engine<S> {
                 .as_deref()
                 .is_some_and(|text| self.agents.name_a_bot(event.agent, text)),
             human: true,
-            later_half: ts.0 - i64::from(slice) * slide >= slide / 2,
+            later_half: ts.0 - start >= slide / 2,
         });
     }
 

@@ -123,6 +123,12 @@ impl Journeys {
         }
     }
 
+    /// Reads ahead what a view of a page after another will need; see [`crate::recent::Recent::warm`].
+    #[inline]
+    pub(crate) fn warm(&self, from: u32, to: u32) -> u32 {
+        self.ways.warm(from, to)
+    }
+
     /// A session begins with an event.
     #[inline]
     pub(crate) fn begins(&mut self, visit: &Visit, event: &Counted, slice: u32) {
@@ -158,10 +164,10 @@ impl Journeys {
         *self.transitions.cell(way) += 1;
         *self.departures.cell(from) += 1;
         if views.ways >= 1 {
-            self.paths[0].add(views.trail[0], way);
+            self.paths[0].add(views.trail[0], way, slice);
         }
         if views.ways >= 2 {
-            self.paths[1].add(views.trail[1], way);
+            self.paths[1].add(views.trail[1], way, slice);
         }
         views.trail = [way, views.trail[0]];
         views.ways = (views.ways + 1).min(2);
@@ -207,7 +213,10 @@ impl Journeys {
                 .map(|(page, stays)| (page, stays, self.median(page, stays.count)))
                 .collect(),
             transitions: self.transitions.window().map(way).collect(),
-            paths: self.paths.each_mut().map(|paths| paths.end_slice(PATHS_LISTED, &self.ways, &names.pages)),
+            paths: self
+                .paths
+                .each_mut()
+                .map(|paths| paths.end_slice(PATHS_LISTED, slice, &self.ways, &names.pages)),
         };
         self.doors.next_slice();
         self.begun.next_slice();

@@ -80,6 +80,13 @@ impl Names {
         self.numbers.warm(fingerprint)
     }
 
+    /// The same for what is read next; call it for all names after [`Names::warm`] was called for all.
+    #[inline]
+    pub fn warm_further(&self, fingerprint: Fingerprint) -> u32 {
+        let number = self.numbers.warm(fingerprint) as usize;
+        self.last.get(number.wrapping_sub(1)).copied().unwrap_or(0)
+    }
+
     /// Keeps a name as if it occurred in `slice`.
     #[inline]
     pub fn keep(&mut self, number: u32, slice: u32) {
@@ -88,13 +95,16 @@ impl Names {
         }
     }
 
-    /// Gives away the numbers of names that last occurred before slice `oldest`.
-    pub fn release(&mut self, oldest: u32) {
-        for (number, last) in
-            self.last.iter_mut().enumerate().filter(|(_, last)| (1..=oldest).contains(*last))
-        {
+    /// Gives away the numbers of names that last occurred before slice `oldest`; in turns, one share of `turns` per call.
+    pub fn release(&mut self, oldest: u32, turn: u32, turns: u32) {
+        let share = self.last.len().div_ceil(turns as usize);
+        let begin = share * (turn % turns) as usize;
+        for number in begin..(begin + share).min(self.last.len()) {
+            if !(1..=oldest).contains(&self.last[number]) {
+                continue;
+            }
             let name = &mut self.names[number];
-            *last = 0;
+            self.last[number] = 0;
             name.text = Box::default();
             self.numbers.remove(name.fingerprint);
             self.free.push(number as u32);
@@ -112,6 +122,9 @@ impl Names {
         self.names.capacity() * size_of::<Name>() + self.numbers.bytes()
     }
 }
+
+/// Slices in which all names are looked at once.
+const TURNS: u32 = 8;
 
 /// All names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -132,11 +145,11 @@ impl Directory {
     /// Gives away the numbers of names that nothing refers to once `slice` has ended.
     pub fn release(&mut self, slice: u32, horizons: &Horizons) {
         let oldest = |horizon: u32| (slice + 2).saturating_sub(horizon);
-        self.sites.release(oldest(horizons.pages));
-        self.pages.release(oldest(horizons.pages));
-        self.products.release(oldest(horizons.products));
-        self.users.release(oldest(horizons.users));
-        self.sessions.release(oldest(horizons.users));
+        self.sites.release(oldest(horizons.pages), slice, TURNS);
+        self.pages.release(oldest(horizons.pages), slice, TURNS);
+        self.products.release(oldest(horizons.products), slice, TURNS);
+        self.users.release(oldest(horizons.users), slice, TURNS);
+        self.sessions.release(oldest(horizons.users), slice, TURNS);
     }
 
     /// Bytes held, without those of the texts.
@@ -197,7 +210,7 @@ mod tests {
         let (a, b) = (number(0, "/a", 1), number(0, "/b", 2));
         assert_eq!(number(0, "/a", 1), a);
         assert_ne!(number(1, "/a", 2).0, a.0, "another site");
-        names.release(2);
+        names.release(2, 0, 1);
         assert_eq!((names.live(), names.text(b.0)), (2, "/b"));
         let c = names.number(Fingerprint::of("/c", 0), 0, "/c", 3);
         assert_eq!((c, names.text(c)), (a.0, "/c"));

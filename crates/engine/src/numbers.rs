@@ -148,6 +148,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::collections::hash_map::Entry;
 
     proptest! {
         #[test]
@@ -158,14 +159,14 @@ mod tests {
                 let mut fingerprint = Fingerprint::of(&key.to_string(), 0);
                 // few places in few parts, so that many meet
                 fingerprint.high &= 0x3f;
-                fingerprint.low = key << 8 | key % 3;
+                fingerprint.low = (key << 8) | (key % 3);
                 prop_assert_eq!(numbers.get(fingerprint), model.get(&key).copied());
                 if remove {
                     numbers.remove(fingerprint);
                     model.remove(&key);
-                } else if !model.contains_key(&key) {
+                } else if let Entry::Vacant(vacant) = model.entry(key) {
                     numbers.insert(fingerprint, n as u32);
-                    model.insert(key, n as u32);
+                    vacant.insert(n as u32);
                 }
                 prop_assert_eq!(numbers.len(), model.len());
             }

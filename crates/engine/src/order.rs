@@ -13,6 +13,9 @@ use crate::shard::Counted;
 /// Event time of a bucket; slides are multiples of it.
 pub const BUCKET_MS: i64 = 50;
 
+/// Emptied lists that are kept.
+const SPARE: usize = 64;
+
 /// Events by bucket.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Waiting {
@@ -62,7 +65,9 @@ impl Waiting {
             events.retain(|event| event.ts <= time);
         }
         if list.is_empty() {
-            self.spare.push(list);
+            if self.spare.len() < SPARE {
+                self.spare.push(list);
+            }
         } else {
             self.buckets.insert(bucket, list);
         }

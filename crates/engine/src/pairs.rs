@@ -122,6 +122,13 @@ impl<V: Dated> Pairs<V> {
         }
     }
 
+    /// The pairs that live.
+    pub fn iter(&self, slice: u32) -> impl Iterator<Item = (u64, V)> {
+        let expiry = self.expiry(slice);
+        let slots = self.parts.iter().flat_map(|part| &part.slots);
+        slots.filter(move |slot| slot.value.date() > expiry).map(|slot| (slot.key, slot.value))
+    }
+
     /// Gives back memory that expired pairs hold; in turns, one part of `turns` per call.
     pub fn tidy(&mut self, slice: u32, turns: u32) {
         let expiry = self.expiry(slice);

@@ -140,17 +140,26 @@ impl Unusual {
         if self.notes.is_empty() || time < (self.minute + 1) * UNUSUAL_MS - 1 {
             return;
         }
-        let suspects = std::mem::take(&mut self.suspects);
-        if !suspects.is_empty() {
-            let mut seen: BTreeMap<u32, (BTreeSet<u32>, BTreeSet<u32>)> = BTreeMap::new();
-            for note in self.notes.iter().filter(|note| suspects.contains_key(&note.user)) {
-                let (pages, sessions) = seen.entry(note.user).or_default();
-                pages.insert(note.page);
-                sessions.insert(note.session);
+        let mut pages_of: BTreeMap<u32, (u32, BTreeSet<u32>, BTreeSet<u32>)> = BTreeMap::new();
+        for (user, site) in std::mem::take(&mut self.suspects) {
+            match purchases(user) {
+                0 => {
+                    pages_of.insert(user, (site, BTreeSet::new(), BTreeSet::new()));
+                }
+                count => {
+                    found.extend(rule(count.into(), 0, 0).map(|rule| self.anomaly(rule, site, user, names)))
+                }
             }
-            for (user, (pages, sessions)) in seen {
-                let site = suspects.get(&user).copied().unwrap_or_default();
-                let rule = rule(u64::from(purchases(user)), pages.len() as u64, sessions.len() as u64);
+        }
+        if !pages_of.is_empty() {
+            for note in &self.notes {
+                if let Some((_, pages, sessions)) = pages_of.get_mut(&note.user) {
+                    pages.insert(note.page);
+                    sessions.insert(note.session);
+                }
+            }
+            for (user, (site, pages, sessions)) in pages_of {
+                let rule = rule(0, pages.len() as u64, sessions.len() as u64);
                 found.extend(rule.map(|rule| self.anomaly(rule, site, user, names)));
             }
         }

@@ -45,6 +45,7 @@ pub struct SiteTotals {
 
 /// A user.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[repr(align(64))]
 struct User {
     pace: Pace,
     /// First instant at which the user is no labelled bot any more.

@@ -1,7 +1,5 @@
 //! Sessions, in order of their events: how they begin, go on and close, and what they view one after the other.
 
-use std::collections::BTreeSet;
-
 use clickstream_event::rows::Session;
 use clickstream_event::{EventType, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,43 +14,45 @@ use crate::timers::Timers;
 /// Different pages of a session.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Pages {
-    /// The first of them: a short list is faster than any set.
-    few: Vec<u32>,
-    more: BTreeSet<u32>,
+    /// The first of them, beside the rest of the session's state.
+    few: [u32; FEW],
+    count: u32,
+    /// The others, sorted.
+    more: Vec<u32>,
 }
 
-/// Pages that are kept in a list.
-const FEW: usize = 64;
+/// Pages that are kept beside the rest of a session's state.
+const FEW: usize = 16;
 
 impl Pages {
     #[inline]
     fn insert(&mut self, page: u32) {
-        if self.few.contains(&page) {
+        let count = self.count as usize;
+        if self.few.iter().take(count).any(|known| *known == page) {
             return;
         }
-        if self.few.len() < FEW {
-            self.few.push(page);
-        } else {
-            self.more.insert(page);
+        if count < FEW {
+            self.few[count] = page;
+            self.count += 1;
+        } else if let Err(place) = self.more.binary_search(&page) {
+            self.more.insert(place, page);
+            self.count += 1;
         }
-    }
-
-    fn len(&self) -> usize {
-        self.few.len() + self.more.len()
     }
 
     fn clear(&mut self) {
-        self.few.clear();
+        self.count = 0;
         self.more.clear();
     }
 
     fn iter(&self) -> impl Iterator<Item = u32> {
-        self.few.iter().chain(&self.more).copied()
+        self.few.iter().take(self.count as usize).chain(&self.more).copied()
     }
 }
 
 /// A session, by the number of its name: the one that is open, or the last that was.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(crate) struct Visit {
     start: i64,
     last: i64,
@@ -86,6 +86,17 @@ pub(crate) struct Views {
 }
 
 impl Visit {
+    /// Reads each cache line.
+    #[inline]
+    fn warm(&self) -> u32 {
+        self.start as u32
+            ^ self.exit
+            ^ self.pages.few[0]
+            ^ self.pages.few[FEW - 1]
+            ^ self.views.page
+            ^ self.seen
+    }
+
     /// Exactly one page view and nothing else so far.
     pub fn is_one_view(&self) -> bool {
         self.kinds.0 == [1, 0, 0, 0]
@@ -112,7 +123,7 @@ impl Visits {
             slices,
             gap_slices: gap_slices(config),
             list: Vec::new(),
-            timers: Timers::default(),
+            timers: Timers::new(config.session_gap_ms),
             active: Distinct::new(slices),
         }
     }
@@ -120,7 +131,16 @@ impl Visits {
     /// Reads ahead what [`Visits::count`] will need; see [`crate::recent::Recent::warm`].
     #[inline]
     pub fn warm(&self, event: &Counted) -> u32 {
-        self.list.get(event.session as usize).map_or(0, |visit| visit.begin ^ visit.seen)
+        self.list.get(event.session as usize).map_or(0, Visit::warm)
+    }
+
+    /// The same for what is read next; call it for all events after [`Visits::warm`] was called for all.
+    #[inline]
+    pub fn warm_further(&self, event: &Counted, journeys: &Journeys) -> u32 {
+        match self.list.get(event.session as usize) {
+            Some(visit) if event.kind == 0 && visit.views.any => journeys.warm(visit.views.page, event.page),
+            _ => 0,
+        }
     }
 
     /// Takes the next event in order.
@@ -178,7 +198,9 @@ impl Visits {
         closed: &mut Vec<Session>,
     ) {
         while let Some((due, is_whole)) = self.timers.due(time) {
-            for number in due {
+            let warm = |number: &u32| self.list.get(*number as usize).map_or(0, Visit::warm);
+            std::hint::black_box(due.iter().fold(0, |sum, number| sum ^ warm(number)));
+            for &number in &due {
                 let visit = &mut self.list[number as usize];
                 let end = visit.last + self.gap_ms - 1;
                 if !visit.is_open {
@@ -195,6 +217,7 @@ impl Visits {
                     }
                 }
             }
+            self.timers.give_back(due);
             if !is_whole {
                 break;
             }
@@ -218,7 +241,7 @@ impl Visits {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let pages: usize = self.list.iter().map(|visit| visit.pages.few.capacity() * 4).sum();
+        let pages: usize = self.list.iter().map(|visit| visit.pages.more.capacity() * 4).sum();
         self.list.capacity() * size_of::<Visit>() + pages + self.active.bytes()
     }
 }
@@ -253,7 +276,7 @@ fn close(
         click_count: clicks,
         add_to_cart_count: carts,
         purchase_count: purchases,
-        distinct_pages: visit.pages.len() as u64,
+        distinct_pages: u64::from(visit.pages.count),
         entry_page: names.pages.text(visit.entry).to_owned(),
         exit_page: names.pages.text(visit.exit).to_owned(),
         bounced: visit.is_one_view(),

@@ -27,10 +27,10 @@ pub(super) fn rows(pages: &[PageMetrics]) -> Vec<TopPage> {
 }
 
 /// The first pages by views, then by name; only pages with views.
-pub(super) fn first<'p>(
-    mut pages: Vec<&'p PageMetrics>,
+pub(super) fn first(
+    mut pages: Vec<&PageMetrics>,
     views: fn(&PageMetrics) -> u64,
-) -> impl Iterator<Item = &'p PageMetrics> {
+) -> impl Iterator<Item = &PageMetrics> {
     let order = |a: &&PageMetrics, b: &&PageMetrics| {
         views(b).cmp(&views(a)).then_with(|| a.page_url.cmp(&b.page_url))
     };

@@ -48,8 +48,8 @@ pub fn measure(config: &Config) -> Result<String> {
     let window_s = windows.size_ms() as u64 / 1_000;
     let date = Timestamp::now().to_string();
     let mut out = format!(
-        "# The embedded engine, measured on {}\n\n`clickstream bench engine`, version {}: window {window_s} s, slide {} s. Everything counts: deduplication, page, product \
-         and site metrics, top pages. Times are CPU time of the thread that does it, medians of {RUNS} runs; the window is full before measuring begins.\n\nMachine: {}.\n",
+        "# The embedded engine, measured on {}\n\n`clickstream bench engine`, version {}: window {window_s} s, slide {} s. Everything counts: deduplication, all windows, \
+         sessions and anomalies. Times are CPU time of the thread that does it, medians of {RUNS} runs; the window is full before measuring begins.\n\nMachine: {}.\n",
         date.get(..10).unwrap_or_default(),
         env!("CARGO_PKG_VERSION"),
         windows.slide_ms() / 1_000,
@@ -169,6 +169,8 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
             if engine.has_closed() {
                 let took = before.elapsed().as_secs_f64() * 1e6;
                 rows = engine.closed().map(|window| window.pages.len()).sum();
+                engine.sessions().for_each(drop);
+                engine.anomalies().for_each(drop);
                 if measuring {
                     fires.push(took);
                 }
