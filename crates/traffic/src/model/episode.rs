@@ -39,11 +39,11 @@ impl Happening {
     }
 }
 
-/// The order in which things happen.
+/// The order in which things happen: no drop of a page until the beginning, or a spike or drop of the site, is forgotten.
 const PLAN: [Happening; 10] = [
     Happening::PageSpike,
-    Happening::PageDrop,
     Happening::PageSpike,
+    Happening::PageDrop,
     Happening::SiteSpike,
     Happening::PageSpike,
     Happening::PageSpike,
