@@ -52,7 +52,7 @@ function select(tab, focus) {
     other.tabIndex = chosen ? 0 : -1;
     by(other.getAttribute("aria-controls")).hidden = !chosen;
   }
-  by("filter").hidden = tab !== tabs[0];
+  for (const control of [by("filter"), by("people").parentElement]) control.hidden = tab !== tabs[0];
   if (focus) tab.focus();
   view.visible(tab === tabs[1]);
   history.replaceState(null, "", tab === tabs[1] ? "#pipeline" : location.pathname);
@@ -77,6 +77,7 @@ watch(["page"], () => {
   by("page").value = state.page ?? "";
   by("clear").hidden = !state.page;
 });
+by("people").addEventListener("change", () => { state.people = by("people").checked; changed("page", "site-metrics", "top-pages"); });
 let listed = 0;
 watch(["page-metrics"], () => {
   // the list of suggestions need not be new every window

@@ -36,3 +36,18 @@ export function fill(element, ...children) {
 export function pick(page, choose) {
   return el("button.pick", { type: "button", title: `${page} — show only this page`, onclick: () => choose(page) }, page);
 }
+
+/** Draws, and keeps the focus and the scroll places within `root`, whose elements are made anew. */
+export function keep(root, draw) {
+  const name = (element) => `${element.tagName} ${element.getAttribute("aria-label") ?? element.querySelector("title")?.textContent ?? element.textContent}`;
+  const focused = root.contains(document.activeElement) && document.activeElement !== root ? name(document.activeElement) : null;
+  const places = [...root.querySelectorAll(".scroll")].map((box) => [box.scrollTop, box.scrollLeft]);
+  draw();
+  [...root.querySelectorAll(".scroll")].forEach((box, place) => {
+    if (places[place]) [box.scrollTop, box.scrollLeft] = places[place];
+  });
+  if (focused !== null && !root.contains(document.activeElement)) {
+    const same = [...root.querySelectorAll("button, a, [tabindex]")].find((element) => name(element) === focused);
+    same?.focus({ preventScroll: true });
+  }
+}

@@ -53,11 +53,10 @@ pub async fn list(
 /// The site asked for; `None` while there is none at all.
 pub fn site(store: &Store, query: &Query) -> Result<Option<String>, Problem> {
     let Some(name) = query.text("site_id") else { return Ok(store.default_site()) };
-    let sites = store.sites();
-    if sites.iter().any(|site| site == name) {
+    if store.has_site(name) {
         return Ok(Some(name.to_owned()));
     }
-    let some: Vec<&String> = sites.iter().take(20).collect();
+    let some: Vec<String> = store.sites().into_iter().take(20).collect();
     Err(Problem::not_found("there are no results of this site").with("sites", json!(some)))
 }
 

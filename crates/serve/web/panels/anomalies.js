@@ -26,6 +26,6 @@ export function anomalies(parent) {
           whyButton({ title: `${NAMES[row.kind] ?? row.kind}: ${row.subject}`, value: row.reason, kind: "anomalies", page, user, end: row.window_end }, "?")));
     }))));
   };
-  watch(["anomalies", "page"], draw);
+  watch(["anomalies", "page"], draw, { root: view.section, every: 500, still: true });
   draw();
 }

@@ -31,7 +31,7 @@ export function bounce(parent) {
           el("td.n", {}, whyButton({ title: `Bounce rate of ${row.page_url}`, value: percent(row.bounce_rate), kind: "bounce-rates", metric: "bounce_rate", page: row.page_url, end: end ?? row.window_end }, "?")));
       }))));
   };
-  watch(["bounce-rates", "provisional-bounce-rates", "page"], draw);
+  watch(["bounce-rates", "provisional-bounce-rates", "page"], draw, { root: view.section });
   draw();
 }
 
@@ -56,6 +56,6 @@ export function engagement(parent) {
         el("td.n.wide-only", { title: "of all sessions that closed" }, percent(doors.get(row.page_url)?.entry_rate)),
         el("td.n", { title: "of all sessions that closed" }, percent(doors.get(row.page_url)?.exit_rate)))))));
   };
-  watch(["page-engagement", "entry-exit-pages", "page"], draw);
+  watch(["page-engagement", "entry-exit-pages", "page"], draw, { root: view.section });
   draw();
 }

@@ -24,7 +24,7 @@ export function sessions(parent) {
         el("td.wide-only", {}, row.purchase_count ? el("span.badge.traffic_spike", {}, "bought") : row.bounced ? el("span.badge", {}, "bounced") : null),
         el("td.n.wide-only", {}, whyButton({ title: `Session ${row.session_id}`, kind: "sessions", user: row.user_id, end: row.session_end }, "?")))))));
   };
-  watch(["sessions", "page"], draw);
+  watch(["sessions", "page"], draw, { root: view.section, every: 1_500, still: true });
   draw();
 }
 
@@ -46,6 +46,6 @@ export function letters(parent) {
           el("td", {}, el("span.reason", {}, row.detail ?? "")),
           el("td.n.wide-only", { title: "partition : offset in the events topic" }, `${row.source_partition} : ${row.source_offset}`))))));
   };
-  watch(["dead-letters"], draw);
+  watch(["dead-letters"], draw, { root: view.section, every: 1_500, still: true });
   draw();
 }
