@@ -20,7 +20,7 @@ use crate::store::{EventQuery, Store, WindowQuery};
 /// Time that a series shows if nothing is said, in milliseconds before the newest window.
 const SERIES_MS: i64 = 3_600_000;
 /// Windows of a series if nothing is said, and at most.
-const SERIES_LIMIT: (u32, u32) = (1_000, 5_000);
+pub const SERIES_LIMIT: (u32, u32) = (1_000, 5_000);
 
 /// Answers a request for a list.
 pub async fn list(
