@@ -83,7 +83,7 @@ watch(["page-metrics"], () => {
   // the list of suggestions need not be new every window
   if (Date.now() - listed < 15_000) return;
   listed = Date.now();
-  fill(by("pages"), ...(state.latest["page-metrics"]?.rows ?? []).slice(0, 60).map((row) => el("option", { value: row.page_url })));
+  fill(by("pages"), ...(state.latest["page-metrics"]?.rows ?? []).slice(0, 60).filter((row) => row.page_url.length < 500).map((row) => el("option", { value: row.page_url })));
 });
 
 // the line under the header

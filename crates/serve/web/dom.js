@@ -32,9 +32,12 @@ export function fill(element, ...children) {
   element.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== false));
 }
 
+/** A text of a length that a page can hold: names are chosen by visitors, and may be very long. */
+export const cut = (text, most = 200) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 /** A page's name as a button that filters everything by it. */
 export function pick(page, choose) {
-  return el("button.pick", { type: "button", title: `${page} — show only this page`, onclick: () => choose(page) }, page);
+  return el("button.pick", { type: "button", title: `${cut(page, 600)} — show only this page`, onclick: () => choose(page) }, cut(page));
 }
 
 /** Draws, and keeps the focus and the scroll places within `root`, whose elements are made anew. */

@@ -1,5 +1,5 @@
 // Sessions that have just closed, and dead letters.
-import { el, fill, pick } from "../dom.js";
+import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, duration } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, state, watch } from "../state.js";
@@ -43,7 +43,7 @@ export function letters(parent) {
       scroll("Dead letters", table("The newest dead letters", [["Reason"], ["Detail"], ["Place", "n wide-only"]],
         state.letters.slice(0, 20).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, { title: (row.raw ?? "").slice(0, 400) },
           el("td", {}, row.reason.replaceAll("_", " ")),
-          el("td", {}, el("span.reason", {}, row.detail ?? "")),
+          el("td", {}, el("span.reason", {}, cut(row.detail ?? ""))),
           el("td.n.wide-only", { title: "partition : offset in the events topic" }, `${row.source_partition} : ${row.source_offset}`))))));
   };
   watch(["dead-letters"], draw, { root: view.section, every: 1_500, still: true });

@@ -1,5 +1,5 @@
 // The most viewed pages, with how each went and whether it rose.
-import { el, fill, pick } from "../dom.js";
+import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, field, now, state, watch } from "../state.js";
@@ -30,7 +30,7 @@ export function topPages(parent) {
       el("td.n", {}, count(row[views])),
       el("td.n.wide-only", {}, count(row[users])),
       el("td.n.wide-only", {}, percent(row[rate])),
-      el("td.n", {}, whyButton({ title: `Views of ${row.page_url}`, value: count(row[views]), kind: "page-metrics", metric: views, page: row.page_url, end: row.window_end }, "?"))));
+      el("td.n", {}, whyButton({ title: `Views of ${cut(row.page_url)}`, value: count(row[views]), kind: "page-metrics", metric: views, page: row.page_url, end: row.window_end }, "?"))));
     fill(view.body, scroll("Top pages", table("The most viewed pages",
       [["#", "rank"], ["Rank change", "move unseen-text"], ["Page"], ["Trend", "wide-only"], ["Views", "n"], ["Users", "n wide-only"], ["CTR", "n wide-only"], ["Why", "n unseen-text"]], lines)));
     view.body.querySelectorAll("svg.spark").forEach((line) => { line.setAttribute("width", 96); line.setAttribute("height", 26); });
