@@ -4,7 +4,7 @@
 //! Whoever runs the pipeline brings rows and figures, this crate knows neither Kafka nor Flink:
 //!
 //! ```no_run
-//! # async fn example(shutdown: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(row_from_kafka: Vec<u8>, shutdown: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
 //! use clickstream_serve::{Feed, Options, PipelineStatus, Retention, Store, serve};
 //!
 //! let store = Store::open("data/results.db".as_ref(), Retention::default())?;
@@ -12,7 +12,7 @@
 //! let feed = Feed::start(store.clone())?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! tokio::spawn(serve(listener, store, feed.clone(), Options::default(), shutdown));
-//! feed.row("clickstream.funnels", Some((0, 17)), b"{ … }".to_vec()).await?;
+//! feed.row("clickstream.funnels", Some((0, 17)), row_from_kafka).await?;
 //! feed.status(PipelineStatus { state: "running".into(), ..Default::default() });
 //! feed.stop().await;                          // files what is waiting
 //! # Ok(())

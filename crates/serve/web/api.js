@@ -15,7 +15,7 @@ export async function get(path, parameters = {}) {
 }
 
 const KINDS = [
-  "site-metrics", "page-metrics", "top-pages", "trending-pages", "bounce-rates", "provisional-bounce-rates", "page-transitions",
+  "site-metrics", "page-metrics", "top-pages", "human-top-pages", "trending-pages", "bounce-rates", "provisional-bounce-rates", "page-transitions",
   "entry-exit-pages", "common-paths", "funnels", "page-engagement", "sessions", "anomalies", "dead-letters",
 ];
 

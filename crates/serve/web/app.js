@@ -52,7 +52,7 @@ function select(tab, focus) {
     other.tabIndex = chosen ? 0 : -1;
     by(other.getAttribute("aria-controls")).hidden = !chosen;
   }
-  by("filter").hidden = tab !== tabs[0];
+  for (const control of [by("filter"), by("people").parentElement]) control.hidden = tab !== tabs[0];
   if (focus) tab.focus();
   view.visible(tab === tabs[1]);
   history.replaceState(null, "", tab === tabs[1] ? "#pipeline" : location.pathname);
@@ -77,12 +77,13 @@ watch(["page"], () => {
   by("page").value = state.page ?? "";
   by("clear").hidden = !state.page;
 });
+by("people").addEventListener("change", () => { state.people = by("people").checked; changed("page", "site-metrics", "top-pages"); });
 let listed = 0;
 watch(["page-metrics"], () => {
   // the list of suggestions need not be new every window
   if (Date.now() - listed < 15_000) return;
   listed = Date.now();
-  fill(by("pages"), ...(state.latest["page-metrics"]?.rows ?? []).slice(0, 60).map((row) => el("option", { value: row.page_url })));
+  fill(by("pages"), ...(state.latest["page-metrics"]?.rows ?? []).slice(0, 60).filter((row) => row.page_url.length < 500).map((row) => el("option", { value: row.page_url })));
 });
 
 // the line under the header

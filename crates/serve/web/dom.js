@@ -32,7 +32,25 @@ export function fill(element, ...children) {
   element.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== false));
 }
 
+/** A text of a length that a page can hold: names are chosen by visitors, and may be very long. */
+export const cut = (text, most = 200) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 /** A page's name as a button that filters everything by it. */
 export function pick(page, choose) {
-  return el("button.pick", { type: "button", title: `${page} — show only this page`, onclick: () => choose(page) }, page);
+  return el("button.pick", { type: "button", title: `${cut(page, 600)} — show only this page`, onclick: () => choose(page) }, cut(page));
+}
+
+/** Draws, and keeps the focus and the scroll places within `root`, whose elements are made anew. */
+export function keep(root, draw) {
+  const name = (element) => `${element.tagName} ${element.getAttribute("aria-label") ?? element.querySelector("title")?.textContent ?? element.textContent}`;
+  const focused = root.contains(document.activeElement) && document.activeElement !== root ? name(document.activeElement) : null;
+  const places = [...root.querySelectorAll(".scroll")].map((box) => [box.scrollTop, box.scrollLeft]);
+  draw();
+  [...root.querySelectorAll(".scroll")].forEach((box, place) => {
+    if (places[place]) [box.scrollTop, box.scrollLeft] = places[place];
+  });
+  if (focused !== null && !root.contains(document.activeElement)) {
+    const same = [...root.querySelectorAll("button, a, [tabindex]")].find((element) => name(element) === focused);
+    same?.focus({ preventScroll: true });
+  }
 }

@@ -28,8 +28,11 @@ export const clock = (at) => (at ? clockFormat({ hour: "2-digit", minute: "2-dig
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 60_000) return `${+(ms / 1000).toFixed(1)} s`;
+  if (ms < 3_600_000) {
+    const seconds = Math.round((ms % 60_000) / 1000);
+    return `${Math.floor(ms / 60_000)} min${seconds ? ` ${seconds} s` : ""}`;
+  }
   return `${(ms / 3_600_000).toFixed(1)} h`;
 }
 

@@ -1,5 +1,5 @@
 // What all panels have in common: a frame with a title, a proof mark, and "why this number".
-import { el, fill } from "./dom.js";
+import { cut, el, fill } from "./dom.js";
 import { proofOf, state } from "./state.js";
 import { clock } from "./format.js";
 import { explain } from "./why.js";
@@ -39,8 +39,8 @@ export function panel(parent, { title, width = "", kind = null, about = "" }) {
     section, body,
     /** Says what window is shown. */
     note(text, end, subject) {
-      note.textContent = text ?? "";
-      note.title = text ?? "";
+      note.textContent = cut(text ?? "");
+      note.title = note.textContent;
       fill(proof, mark(end));
       why.subject = { title, kind, about, end, ...subject };
     },

@@ -1,8 +1,11 @@
 // What is shown: the newest rows of each kind, a little history, and which page everything is filtered by.
 import { follow, get } from "./api.js";
+import { keep } from "./dom.js";
 
 /** Windows of history kept. */
 const HISTORY = 400;
+/** Windows of history read at the start. */
+const SERIES = 240;
 /** Points of a sparkline. */
 export const SPARK = 40;
 /** Rows kept of sessions and letters. */
@@ -25,7 +28,14 @@ export const state = {
   views: new Map(),
   anomalies: [], sessions: [], letters: [], letterCounts: {},
   page: null,
+  /** Leave out labelled bots, where there are such numbers. */
+  people: false,
 };
+
+/** The field that is shown: with or without bots. */
+export function field(name, row) {
+  return state.people && row && `human_${name}` in row ? `human_${name}` : name;
+}
 
 const later = (task) => (window.scheduler?.postTask ? window.scheduler.postTask(task) : setTimeout(task));
 
@@ -33,8 +43,13 @@ const listeners = new Set();
 const dirty = new Set();
 let scheduled = false;
 
-/** Calls `draw` when one of `kinds` changed, at most once per frame of the screen. */
-export function watch(kinds, draw) { listeners.add({ kinds, draw }); }
+/**
+ * Calls `draw` when one of `kinds` changed, at most once per frame of the screen. `root`: what it draws, whose focus and scroll
+ * places are kept. `every`: at most once in so many ms. `still`: not while the pointer rests on it or the focus is in it.
+ */
+export function watch(kinds, draw, { root = null, every = 0, still = false } = {}) {
+  listeners.add({ kinds, draw, root, every, still, last: 0, waiting: false });
+}
 
 /** Says what changed. */
 export function changed(...kinds) {
@@ -54,10 +69,28 @@ function flush() {
   const step = () => {
     const listener = due.shift();
     if (!listener) return;
-    try { listener.draw(state); } catch (error) { console.error(error); }
+    // what a reader chose is drawn at once, whatever comes in waits its turn
+    draw(listener, now.has("page") || now.has("theme"));
     if (due.length) later(step);
   };
   step();
+}
+
+function draw(listener, urgent) {
+  const { root, every, still } = listener;
+  const wait = still && root && (root.matches(":hover") || root.contains(document.activeElement)) ? 700 : every - (Date.now() - listener.last);
+  if (wait > 0 && !urgent) {
+    if (!listener.waiting) {
+      listener.waiting = true;
+      setTimeout(() => { listener.waiting = false; draw(listener, false); }, wait);
+    }
+    return;
+  }
+  listener.last = Date.now();
+  try {
+    if (root) keep(root, () => listener.draw(state));
+    else listener.draw(state);
+  } catch (error) { console.error(error); }
 }
 
 /** The rows of a kind as they are to be shown, filtered or not. */
@@ -141,7 +174,7 @@ function forgetViews(rows) {
 }
 
 const LISTS = {
-  "page-metrics": "/pages", "top-pages": "/pages/top", "trending-pages": "/pages/trending", "bounce-rates": "/pages/bounce-rates",
+  "page-metrics": "/pages", "top-pages": "/pages/top", "human-top-pages": "/pages/human-top", "trending-pages": "/pages/trending", "bounce-rates": "/pages/bounce-rates",
   "provisional-bounce-rates": "/provisional-bounce-rates", "page-transitions": "/transitions", "entry-exit-pages": "/entry-exit",
   "common-paths": "/paths", funnels: "/funnel", "page-engagement": "/engagement",
 };
@@ -151,7 +184,7 @@ export async function load() {
   const site_id = state.site;
   const ask = (path, parameters) => get(path, { site_id, ...parameters }).catch(() => null);
   const [overview, series, anomalies, sessions, letters, ...lists] = await Promise.all([
-    get("/pipeline").catch(() => null), ask("/site", { limit: HISTORY }), ask("/anomalies", { limit: ANOMALIES }),
+    get("/pipeline").catch(() => null), ask("/site", { limit: SERIES }), ask("/anomalies", { limit: ANOMALIES }),
     ask("/sessions", { limit: EVENTS }), get("/dead-letters", { limit: EVENTS }).catch(() => null),
     ...Object.values(LISTS).map((path) => ask(path, { limit: 100 })),
   ]);
@@ -160,14 +193,18 @@ export async function load() {
     state.status = overview.status ?? state.status;
   }
   if (series) {
-    state.history = series.rows;
-    const newest = series.rows[series.rows.length - 1];
-    if (newest) state.latest["site-metrics"] = { window_end: newest.window_end, rows: [newest], total: 1 };
+    // the stream may have brought newer windows meanwhile
+    const last = series.rows[series.rows.length - 1]?.window_end ?? "";
+    state.history = [...series.rows, ...state.history.filter((row) => row.window_end > last)];
+    if (now()) state.latest["site-metrics"] = { window_end: now().window_end, rows: [now()], total: 1 };
   }
   if (anomalies) state.anomalies = anomalies.rows;
   if (sessions) state.sessions = sessions.rows;
   if (letters) { state.letters = letters.rows; state.letterCounts = letters.counts; }
-  Object.keys(LISTS).forEach((kind, place) => { if (lists[place]) state.latest[kind] = lists[place]; });
+  Object.keys(LISTS).forEach((kind, place) => {
+    const known = state.latest[kind]?.window_end ?? "";
+    if (lists[place] && (lists[place].window_end ?? "") >= known) state.latest[kind] = lists[place];
+  });
   const top = state.latest["top-pages"];
   if (top?.window_end) state.tops.set(top.window_end, top.rows);
   changed("pipeline", "site-metrics", "anomalies", "sessions", "dead-letters", "page", ...Object.keys(LISTS));
@@ -208,9 +245,9 @@ export async function refreshPage(first = false) {
   const path = `/pages/${encodeURIComponent(page_url)}/metrics`;
   const kinds = Object.keys(LISTS);
   const [series, anomalies, sessions, ...lists] = await Promise.all([
-    get(path, { site_id, limit: HISTORY }).catch(() => null),
+    get(path, { site_id, limit: SERIES }).catch(() => null),
     ask("/anomalies", { limit: ANOMALIES }), ask("/sessions", { limit: EVENTS }),
-    ...kinds.map((kind) => (["funnels", "top-pages", "trending-pages"].includes(kind) ? null : ask(LISTS[kind], { limit: 100 }))),
+    ...kinds.map((kind) => (["funnels", "top-pages", "human-top-pages", "trending-pages"].includes(kind) ? null : ask(LISTS[kind], { limit: 100 }))),
   ]);
   // an answer to an older question
   if (turn !== asked || state.page !== page_url) return;
@@ -233,13 +270,22 @@ let leave = null;
 /** Shows a site. */
 export function show(site) {
   leave?.();
+  loaded = 0;
   Object.assign(state, { site, history: [], latest: {}, ofPage: {}, pageHistory: [], tops: new Map(), views: new Map(), anomalies: [], sessions: [] });
   leave = follow(site, {
     frame: take,
     pipeline: (status) => { state.status = status; changed("pipeline"); },
     state: (connected) => { state.connected = connected; changed("connection"); },
-    gap: () => load(),
+    gap,
   });
+}
+
+let loaded = 0;
+/** Reads all anew, but not again and again: a client that was too slow is not made faster by more to do. */
+function gap() {
+  const wait = loaded + 10_000 - Date.now();
+  clearTimeout(gap.timer);
+  gap.timer = setTimeout(() => { loaded = Date.now(); load(); }, Math.max(0, wait));
 }
 
 /** `proven`, `open` or `refuted`: what the recount says of a window. */

@@ -1,5 +1,5 @@
 // "Why this number": what it means, the command that lists the events behind it, and those events where the server can tell them.
-import { el, fill } from "./dom.js";
+import { cut, el, fill } from "./dom.js";
 import { get } from "./api.js";
 import { proofOf, state } from "./state.js";
 import { clock } from "./format.js";
@@ -54,7 +54,7 @@ export async function explain(subject) {
   fill(dialog,
     el("h2", { id: "why-title" }, subject.title),
     subject.value ? el("p.big", {}, subject.value) : null,
-    el("p", {}, [subject.page ? `Page ${subject.page}. ` : "", subject.end ? `Window up to ${clock(subject.end)}.` : ""].join("")),
+    el("p", {}, [subject.page ? `Page ${cut(subject.page, 400)}. ` : "", subject.end ? `Window up to ${clock(subject.end)}.` : ""].join("")),
     proof ? el("p", {}, PROOF[proof]) : null,
     el("h3", {}, "What it means"),
     el("p", {}, subject.about || MEANINGS[subject.kind] || ""),

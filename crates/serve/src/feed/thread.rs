@@ -1,5 +1,6 @@
 //! The thread that files rows.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -20,6 +21,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 const TIDY_EVENTS_EVERY: Duration = Duration::from_secs(30);
 /// Pause after a refused write.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Rows taken from the queue before the clock is asked again.
+const AT_ONCE: usize = 512;
 /// Tries of the last write when the feed is stopped.
 const LAST_TRIES: u32 = 4;
 
@@ -53,7 +56,12 @@ impl Filing {
             let next = self.pending.next_due().into_iter().chain(self.closing.first().map(|c| c.0));
             let next = next.chain([self.tidy_at]).min().unwrap_or(self.tidy_at);
             match queue.recv_timeout(next.saturating_duration_since(now)) {
-                Ok(Some(row)) => self.take(row),
+                Ok(Some(row)) => {
+                    self.take(row);
+                    if self.take_more(queue).is_break() {
+                        break;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -69,6 +77,18 @@ impl Filing {
         if let Some(batch) = self.pending.due(Instant::now(), true) {
             self.write(&batch, LAST_TRIES);
         }
+    }
+
+    /// Takes what is in the queue already.
+    fn take_more(&mut self, queue: &Receiver<Option<Incoming>>) -> ControlFlow<()> {
+        for _ in 0..AT_ONCE {
+            match queue.try_recv() {
+                Ok(Some(row)) => self.take(row),
+                Ok(None) => return ControlFlow::Break(()),
+                Err(_) => break,
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn take(&mut self, incoming: Incoming) {

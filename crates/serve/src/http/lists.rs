@@ -20,7 +20,7 @@ use crate::store::{EventQuery, Store, WindowQuery};
 /// Time that a series shows if nothing is said, in milliseconds before the newest window.
 const SERIES_MS: i64 = 3_600_000;
 /// Windows of a series if nothing is said, and at most.
-const SERIES_LIMIT: (u32, u32) = (1_000, 5_000);
+pub const SERIES_LIMIT: (u32, u32) = (1_000, 5_000);
 
 /// Answers a request for a list.
 pub async fn list(
@@ -53,11 +53,10 @@ pub async fn list(
 /// The site asked for; `None` while there is none at all.
 pub fn site(store: &Store, query: &Query) -> Result<Option<String>, Problem> {
     let Some(name) = query.text("site_id") else { return Ok(store.default_site()) };
-    let sites = store.sites();
-    if sites.iter().any(|site| site == name) {
+    if store.has_site(name) {
         return Ok(Some(name.to_owned()));
     }
-    let some: Vec<&String> = sites.iter().take(20).collect();
+    let some: Vec<String> = store.sites().into_iter().take(20).collect();
     Err(Problem::not_found("there are no results of this site").with("sites", json!(some)))
 }
 

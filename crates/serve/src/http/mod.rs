@@ -35,6 +35,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -131,10 +132,14 @@ async fn method_not_allowed(method: Method) -> Problem {
     )
 }
 
+/// Questions asked of the store at once; more would only wait for each other.
+static ASKING: Semaphore = Semaphore::const_new(8);
+
 /// Asks the store on a thread that may wait for the disk.
 async fn blocking<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
+    let _turn = ASKING.acquire().await;
     tokio::task::spawn_blocking(ask).await.unwrap_or_else(|_| {
         Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::answer::json_answer;
+use super::lists::SERIES_LIMIT;
 use super::overview::{EXPLAIN_PARAMETERS, WINDOWS_PARAMETERS};
 use super::query::{LIMIT, MAX_LIMIT, MAX_OFFSET};
 use super::routes::{ROUTES, Route, Shape};
@@ -38,7 +39,13 @@ pub fn document(explain: bool) -> Value {
         for status in statuses {
             responses.insert(status.to_string(), problem_ref());
         }
-        let parameters: Vec<Value> = known.iter().map(|name| parameter(name)).collect();
+        let mut parameters: Vec<Value> = known.iter().map(|name| parameter(name)).collect();
+        for parameter in &mut parameters {
+            if path.ends_with("/explain") && parameter["name"] == "window_end" {
+                parameter["required"] = json!(true);
+                parameter["description"] = json!("end of the window (RFC 3339)");
+            }
+        }
         paths.insert(
             path.into(),
             json!({ "get": { "summary": about, "operationId": operation(path), "parameters": parameters, "responses": responses } }),
@@ -129,6 +136,14 @@ pub fn document(explain: bool) -> Value {
 fn list(route: &Route) -> Value {
     let Some(kind) = route.kind() else { return json!({}) };
     let mut parameters: Vec<Value> = route.parameters().iter().map(|name| parameter(name)).collect();
+    if matches!(route.shape, Shape::Series | Shape::PageSeries) {
+        let limit =
+            json!({ "type": "integer", "minimum": 1, "maximum": SERIES_LIMIT.1, "default": SERIES_LIMIT.0 });
+        parameters.iter_mut().filter(|parameter| parameter["name"] == "limit").for_each(|parameter| {
+            parameter["schema"] = limit.clone();
+            parameter["description"] = json!("windows at most; of more every second, third … is shown");
+        });
+    }
     if route.shape == Shape::PageSeries {
         parameters.insert(
             0,

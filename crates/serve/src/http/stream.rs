@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::App;
@@ -45,6 +45,14 @@ struct Client {
     missed: VecDeque<FrameMark>,
     /// Number of the last frame it missed: those up to it come from the store.
     resumed_to: i64,
+    /// Whether it takes compressed text.
+    packed: bool,
+}
+
+/// What is sent next.
+enum Sent {
+    Text(Bytes),
+    Frame(Arc<Frame>),
 }
 
 /// `/api/v1/stream`.
@@ -77,7 +85,13 @@ pub async fn stream(
     })
     .await?;
     let resumed_to = missed.last().map_or(newest, |mark| mark.seq.max(newest));
+    let packed = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|coding| matches!(coding.trim(), "gzip" | "*")));
     let mut client = Client {
+        packed,
         site: query.text("site_id").map(str::to_owned),
         kinds,
         first: VecDeque::new(),
@@ -88,10 +102,17 @@ pub async fn stream(
     };
     client.greet(newest, lost);
     let shutdown = app.shutdown.clone();
+    let head = stream::iter(packed.then(|| Ok(Bytes::from_static(frame::PACKED_HEAD))));
     let texts = stream::unfold(client, |mut client| async move {
-        let text = client.next().await?;
-        Some((Ok::<_, Infallible>(text), client))
+        let bytes = match (client.next().await?, client.packed) {
+            (Sent::Text(text), false) => text,
+            (Sent::Text(text), true) => frame::pack(&text),
+            (Sent::Frame(frame), false) => frame.text.clone(),
+            (Sent::Frame(frame), true) => frame.packed(),
+        };
+        Some((Ok::<_, Infallible>(bytes), client))
     });
+    let texts = head.chain(texts);
     let mut response = Response::new(Body::from_stream(futures_util::StreamExt::take_until(
         texts,
         shutdown.cancelled_owned(),
@@ -104,6 +125,10 @@ pub async fn stream(
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    if packed {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     Ok(response)
 }
 
@@ -137,9 +162,9 @@ impl Client {
         }
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Sent> {
         if let Some(text) = self.first.pop_front() {
-            return Some(text);
+            return Some(Sent::Text(text));
         }
         while let Some(mark) = self.missed.pop_front() {
             if !self.wants(mark.kind.name, &mark.site) {
@@ -148,20 +173,20 @@ impl Client {
             let store = self.app.store.clone();
             let frame = tokio::task::spawn_blocking(move || Frame::of_mark(&store, &mark)).await;
             match frame {
-                Ok(Ok(frame)) => return Some(frame.text.clone()),
+                Ok(Ok(frame)) => return Some(Sent::Frame(frame)),
                 // the connection ends; the client comes back and asks again
                 _ => return None,
             }
         }
         loop {
             match tokio::time::timeout(HEARTBEAT, self.subscription.next()).await {
-                Err(_) => return Some(Bytes::from_static(b": heartbeat\n\n")),
+                Err(_) => return Some(Sent::Text(Bytes::from_static(b": heartbeat\n\n"))),
                 Ok(Next::End) => return None,
-                Ok(Next::Lost(frames)) => return Some(dropped(frames)),
+                Ok(Next::Lost(frames)) => return Some(Sent::Text(dropped(frames))),
                 Ok(Next::Frame(frame)) => {
                     let new = frame.seq.is_none_or(|seq| seq > self.resumed_to);
                     if new && self.wants(frame.name, &frame.site) {
-                        return Some(frame.text.clone());
+                        return Some(Sent::Frame(frame));
                     }
                 }
             }

@@ -5,8 +5,10 @@
 //! | `schema` | tables and connections |
 //! | `write` | takes rows in, many at once |
 //! | `read` | answers questions |
+//! | `frames` | what the live stream showed |
 //! | `tidy` | forgets what is old |
 
+mod frames;
 mod read;
 mod schema;
 mod tidy;
@@ -19,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-pub use read::{EventQuery, FrameMark, Listing, WindowQuery};
+pub use frames::FrameMark;
+pub use read::{EventQuery, Listing, WindowQuery};
 pub use write::Position;
 
 use crate::kind::{KINDS, Kind};
@@ -147,6 +150,11 @@ impl Store {
         self.inner.sites.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
+    /// Whether there is anything of the site.
+    pub fn has_site(&self, site: &str) -> bool {
+        self.inner.sites.read().unwrap_or_else(PoisonError::into_inner).contains_key(site)
+    }
+
     /// The site shown to whom names none: of those with the newest window, the one with most events.
     pub fn default_site(&self) -> Option<String> {
         let sites = self.inner.sites.read().unwrap_or_else(PoisonError::into_inner);
@@ -191,7 +199,7 @@ impl Store {
 }
 
 /// Reading connections kept open while nobody asks.
-const MAX_IDLE_READERS: usize = 4;
+const MAX_IDLE_READERS: usize = 8;
 
 fn epoch(db: &Connection) -> rusqlite::Result<String> {
     db.execute(

@@ -17,6 +17,7 @@ const TABLES: &str = "
         kind TEXT NOT NULL, site TEXT NOT NULL, at INTEGER NOT NULL, key TEXT NOT NULL,
         weight INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, site, at, key)
     ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS result_order ON result (kind, site, at, weight DESC);
     CREATE TABLE IF NOT EXISTS span (
         kind TEXT NOT NULL, site TEXT NOT NULL, at INTEGER NOT NULL, rows INTEGER NOT NULL,
         tier INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, site, at)
@@ -66,7 +67,6 @@ pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "cache_size", -8_192)?;
-    db.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

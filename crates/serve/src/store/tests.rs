@@ -175,3 +175,18 @@ fn a_file_that_is_no_database_is_put_aside() {
     assert!(store.sites().is_empty() && dir.path().join("results.broken").exists());
     store.write(&filed(&every_kind("shop", 60_000, "/")), &[]).unwrap();
 }
+
+#[test]
+fn the_first_rows_of_a_window_are_found_without_sorting() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Retention::default());
+    for order in ["weight DESC, key", "at DESC, key DESC"] {
+        let at = if order.starts_with("at") { ">= 3" } else { "= 3" };
+        let plan = format!(
+            "EXPLAIN QUERY PLAN SELECT json FROM result WHERE kind = 'a' AND site = 'b' AND at {at} ORDER BY {order} LIMIT 9"
+        );
+        let steps: Vec<String> =
+            store.read(|db| db.prepare(&plan)?.query_map([], |row| row.get(3))?.collect()).unwrap();
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{order}: {steps:?}");
+    }
+}

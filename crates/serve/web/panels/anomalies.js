@@ -1,5 +1,5 @@
 // Anomalies, newest first.
-import { el, fill, pick } from "../dom.js";
+import { cut, el, fill, pick } from "../dom.js";
 import { clock, count } from "../format.js";
 import { empty, panel, scroll, whyButton } from "../panel.js";
 import { choose, state, watch } from "../state.js";
@@ -21,11 +21,11 @@ export function anomalies(parent) {
       const user = traffic ? null : row.subject;
       return el(`li${row.isNew ? ".row-in" : ""}`, {},
         el(`span.badge.${row.kind in NAMES ? row.kind : "other"}`, {}, NAMES[row.kind] ?? row.kind),
-        el("div.what", {}, page ? pick(page, choose) : traffic ? "the whole site" : `user ${row.subject}`, el("div.reason", {}, row.reason)),
+        el("div.what", {}, page ? pick(page, choose) : traffic ? "the whole site" : `user ${cut(row.subject, 60)}`, el("div.reason", {}, row.reason)),
         el("div", {}, el("time", { datetime: row.detected_at }, clock(row.detected_at)), " ",
           whyButton({ title: `${NAMES[row.kind] ?? row.kind}: ${row.subject}`, value: row.reason, kind: "anomalies", page, user, end: row.window_end }, "?")));
     }))));
   };
-  watch(["anomalies", "page"], draw);
+  watch(["anomalies", "page"], draw, { root: view.section, every: 500, still: true });
   draw();
 }

@@ -1,5 +1,5 @@
 // Bounce rates: final, and as things stand.
-import { el, fill, pick } from "../dom.js";
+import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, rows, watch } from "../state.js";
@@ -28,10 +28,10 @@ export function bounce(parent) {
           el("td.n.wide-only", { title: undecided }, percent(early_rate)),
           el("td.wide-only", { "aria-hidden": "true" }, el("div.two", {}, el("div.track", {},
             el("i", { "width%": row.bounce_rate ?? 0 }), el("b", { "width%": early_rate ?? 0 })))),
-          el("td.n", {}, whyButton({ title: `Bounce rate of ${row.page_url}`, value: percent(row.bounce_rate), kind: "bounce-rates", metric: "bounce_rate", page: row.page_url, end: end ?? row.window_end }, "?")));
+          el("td.n", {}, whyButton({ title: `Bounce rate of ${cut(row.page_url)}`, value: percent(row.bounce_rate), kind: "bounce-rates", metric: "bounce_rate", page: row.page_url, end: end ?? row.window_end }, "?")));
       }))));
   };
-  watch(["bounce-rates", "provisional-bounce-rates", "page"], draw);
+  watch(["bounce-rates", "provisional-bounce-rates", "page"], draw, { root: view.section });
   draw();
 }
 
@@ -56,6 +56,6 @@ export function engagement(parent) {
         el("td.n.wide-only", { title: "of all sessions that closed" }, percent(doors.get(row.page_url)?.entry_rate)),
         el("td.n", { title: "of all sessions that closed" }, percent(doors.get(row.page_url)?.exit_rate)))))));
   };
-  watch(["page-engagement", "entry-exit-pages", "page"], draw);
+  watch(["page-engagement", "entry-exit-pages", "page"], draw, { root: view.section });
   draw();
 }

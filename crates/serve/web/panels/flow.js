@@ -35,7 +35,7 @@ export function flow(parent) {
         el("td.n", {}, count(row.transition_count)), el("td.n", {}, percent(row.transition_rate)))))));
     box.firstChild?.setAttribute("aria-label", `Flow of page views up to ${clock(end)}; the table below lists it.`);
   };
-  watch(["page-transitions", "entry-exit-pages", "page", "theme"], draw);
+  watch(["page-transitions", "entry-exit-pages", "page", "theme"], draw, { root: view.section });
   draw();
 }
 
@@ -201,6 +201,6 @@ export function paths(parent) {
       el("td", {}, el("div.path", {}, ...row.pages.flatMap((page, place) => [place ? el("i", { "aria-label": "then" }, "→") : null, pick(page, choose)]))),
       el("td.n", {}, count(row.path_count)))))));
   };
-  watch(["common-paths", "page"], draw);
+  watch(["common-paths", "page"], draw, { root: view.section });
   draw();
 }

@@ -27,6 +27,6 @@ export function funnel(parent) {
       el("div.track", { "aria-hidden": "true" }, el("i", { "width%": row.sessions ? n / row.sessions : 0 }))))),
       el("p.empty", {}, `${percent(row.conversion_rate, 2)} of these sessions purchased.`));
   };
-  watch(["funnels", "page"], draw);
+  watch(["funnels", "page"], draw, { root: view.section });
   draw();
 }

@@ -2,7 +2,7 @@
 import { el, fill } from "../dom.js";
 import { amount, change, clock, count, percent } from "../format.js";
 import { mark, whyButton } from "../panel.js";
-import { SPARK, before, now, state, watch } from "../state.js";
+import { SPARK, before, field as fieldOf, now, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
 const SITE = [
@@ -28,7 +28,8 @@ export function kpis(parent) {
     const list = state.page ? state.pageHistory : state.history;
     const newest = state.page ? list[list.length - 1] ?? null : now();
     const old = before(list);
-    fill(cards, ...(state.page ? PAGE : SITE).map(([name, field, format]) => {
+    fill(cards, ...(state.page ? PAGE : SITE).map(([name, plain, format]) => {
+      const field = fieldOf(plain, newest);
       const value = newest ? newest[field] : null;
       const against = old ? change(value, old[field]) : null;
       const subject = { title: name, value: format(value), kind: state.page ? "page-metrics" : "site-metrics", metric: field, page: state.page, end: newest?.window_end };
@@ -44,6 +45,6 @@ export function kpis(parent) {
         spark(series, 200, 34));
     }));
   };
-  watch(["site-metrics", "page", "theme"], draw);
+  watch(["site-metrics", "page", "theme"], draw, { root: cards });
   draw();
 }

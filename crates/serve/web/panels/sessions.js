@@ -1,5 +1,5 @@
 // Sessions that have just closed, and dead letters.
-import { el, fill, pick } from "../dom.js";
+import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, duration } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, state, watch } from "../state.js";
@@ -24,7 +24,7 @@ export function sessions(parent) {
         el("td.wide-only", {}, row.purchase_count ? el("span.badge.traffic_spike", {}, "bought") : row.bounced ? el("span.badge", {}, "bounced") : null),
         el("td.n.wide-only", {}, whyButton({ title: `Session ${row.session_id}`, kind: "sessions", user: row.user_id, end: row.session_end }, "?")))))));
   };
-  watch(["sessions", "page"], draw);
+  watch(["sessions", "page"], draw, { root: view.section, every: 1_500, still: true });
   draw();
 }
 
@@ -43,9 +43,9 @@ export function letters(parent) {
       scroll("Dead letters", table("The newest dead letters", [["Reason"], ["Detail"], ["Place", "n wide-only"]],
         state.letters.slice(0, 20).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, { title: (row.raw ?? "").slice(0, 400) },
           el("td", {}, row.reason.replaceAll("_", " ")),
-          el("td", {}, el("span.reason", {}, row.detail ?? "")),
+          el("td", {}, el("span.reason", {}, cut(row.detail ?? ""))),
           el("td.n.wide-only", { title: "partition : offset in the events topic" }, `${row.source_partition} : ${row.source_offset}`))))));
   };
-  watch(["dead-letters"], draw);
+  watch(["dead-letters"], draw, { root: view.section, every: 1_500, still: true });
   draw();
 }

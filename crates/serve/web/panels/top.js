@@ -1,8 +1,8 @@
 // The most viewed pages, with how each went and whether it rose.
-import { el, fill, pick } from "../dom.js";
+import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
-import { choose, now, state, watch } from "../state.js";
+import { choose, field, now, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
 export function topPages(parent) {
@@ -10,7 +10,8 @@ export function topPages(parent) {
 
   const draw = () => {
     // always the whole list: it is where pages are chosen
-    const { window_end: end, rows: list } = state.latest["top-pages"] ?? { rows: [] };
+    const { window_end: end, rows: list } = state.latest[state.people ? "human-top-pages" : "top-pages"] ?? { rows: [] };
+    const [views, users, rate] = ["view_count", "unique_users", "click_through_rate"].map((name) => field(name, list[0]));
     view.note(end ? `window up to ${clock(end)}` : "", end);
     if (!list.length) {
       fill(view.body, empty("No results yet."));
@@ -20,21 +21,21 @@ export function topPages(parent) {
     const oldEnd = [...state.tops.keys()].filter((known) => known <= list[0].window_start).sort().pop();
     const old = state.tops.get(oldEnd);
     const ranks = old ? new Map(old.map((row) => [row.page_url, row.rank])) : null;
-    const most = Math.max(...list.map((row) => row.view_count));
+    const most = Math.max(...list.map((row) => row[views]));
     const lines = list.map((row) => el(`tr${row.page_url === state.page ? ".chosen" : ""}`, {},
       el("td.rank", {}, row.rank),
       el("td.move", {}, move(row, ranks, oldEnd)),
-      el("td.page", {}, pick(row.page_url, choose), el("div.bar", { "aria-hidden": "true" }, el("i", { "width%": row.view_count / most }))),
+      el("td.page", {}, pick(row.page_url, choose), el("div.bar", { "aria-hidden": "true" }, el("i", { "width%": row[views] / most }))),
       el("td.wide-only", {}, spark((state.views.get(row.page_url) ?? []).map((point) => point[1]), 96, 26)),
-      el("td.n", {}, count(row.view_count)),
-      el("td.n.wide-only", {}, count(row.unique_users)),
-      el("td.n.wide-only", {}, percent(row.click_through_rate)),
-      el("td.n", {}, whyButton({ title: `Views of ${row.page_url}`, value: count(row.view_count), kind: "page-metrics", metric: "view_count", page: row.page_url, end: row.window_end }, "?"))));
+      el("td.n", {}, count(row[views])),
+      el("td.n.wide-only", {}, count(row[users])),
+      el("td.n.wide-only", {}, percent(row[rate])),
+      el("td.n", {}, whyButton({ title: `Views of ${cut(row.page_url)}`, value: count(row[views]), kind: "page-metrics", metric: views, page: row.page_url, end: row.window_end }, "?"))));
     fill(view.body, scroll("Top pages", table("The most viewed pages",
       [["#", "rank"], ["Rank change", "move unseen-text"], ["Page"], ["Trend", "wide-only"], ["Views", "n"], ["Users", "n wide-only"], ["CTR", "n wide-only"], ["Why", "n unseen-text"]], lines)));
     view.body.querySelectorAll("svg.spark").forEach((line) => { line.setAttribute("width", 96); line.setAttribute("height", 26); });
   };
-  watch(["top-pages", "page", "pipeline-proof"], draw);
+  watch(["top-pages", "human-top-pages", "page"], draw, { root: view.section });
   draw();
 }
 
@@ -64,6 +65,6 @@ export function trending(parent) {
         el("td.n", {}, el("span.up", {}, `+${percent(row.growth, 0)}`)),
         el("td.n", {}, row.score.toFixed(1)))))));
   };
-  watch(["trending-pages", "page"], draw);
+  watch(["trending-pages", "page"], draw, { root: view.section });
   draw();
 }

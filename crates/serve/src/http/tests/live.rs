@@ -49,7 +49,7 @@ impl Events {
                 return found;
             }
             let more = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await.unwrap();
-            self.text.push_str(&String::from_utf8(more.unwrap().unwrap().to_vec()).unwrap());
+            self.text.push_str(std::str::from_utf8(&more.unwrap().unwrap()).unwrap());
         }
     }
 }
