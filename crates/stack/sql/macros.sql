@@ -12,10 +12,10 @@ COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', {{ time }})
 {#- A window's boundaries as a result row has them. -#}
 {% macro window_bounds() %}{{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}{% endmacro %}
 
-{#- After a replay, the windows that are written, and the condition that a row of that time in ms is. (A count that is asked, too,
+{#- After a replay, the windows that are written, and the condition that a row of that time in ms is. (That a count is asked, too,
     keeps the planner from asking the question before it aggregates: it would copy each row into every window for that.) -#}
-{% macro emit_from(count) %}{% if emit_from_ms is not none %}WHERE CASE WHEN {{ count }} >= 0 THEN window_start >= TIMESTAMP '{{ emit_from_time }}' END{% endif %}{% endmacro %}
-{% macro is_emitted(ms, count='') %}{% if emit_from_ms is none %}TRUE{% elif count %}CASE WHEN {{ count }} >= 0 THEN {{ ms }} >= {{ emit_from_ms }} END{% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
+{% macro emit_from(count) %}{% if emit_from_ms is not none %}WHERE (window_start >= TIMESTAMP '{{ emit_from_time }}' OR {{ count }} < 0){% endif %}{% endmacro %}
+{% macro is_emitted(ms, count='') %}{% if emit_from_ms is none %}TRUE{% elif count %}({{ ms }} >= {{ emit_from_ms }} OR {{ count }} < 0){% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
 
 {#- Where the rows of a result topic go. -#}
 {% macro sink(topic) -%}
