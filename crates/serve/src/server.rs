@@ -39,7 +39,15 @@ pub async fn serve(
     let loopback = listener.local_addr()?.ip().is_loopback();
     // streams end by themselves when the server stops, so that nothing waits for them
     let streams = shutdown.child_token();
-    let app = App { store, feed, options, requests: Default::default(), loopback, shutdown: streams };
+    let app = App {
+        store,
+        feed,
+        options,
+        requests: Default::default(),
+        cache: Default::default(),
+        loopback,
+        shutdown: streams,
+    };
     let service = TowerToHyperService::new(router(Arc::new(app)));
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();

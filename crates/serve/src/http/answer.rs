@@ -1,7 +1,7 @@
 //! Answers: JSON or CSV, with an entity tag.
 
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use clickstream_event::Timestamp;
 use serde_json::{Map, Value, json};
@@ -55,17 +55,17 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The answer.
-    pub fn answer(mut self, headers: &HeaderMap) -> Result<Response, Problem> {
-        let zone = self.query.zone.as_ref();
-        if let Some(zone) = zone {
+    /// The answer, whoever asks for it in that form.
+    pub fn made(mut self, form: Form) -> Made {
+        if let Some(zone) = &self.query.zone {
             for row in &mut self.rows {
                 *row = zone::row_in(self.kind, row, zone);
             }
         }
-        let form = Form::wanted(self.query, headers)?;
-        let (body, content_type) = match form {
-            Form::Csv => (csv(self.kind, &self.rows), "text/csv; charset=utf-8; header=present"),
+        let mut made = match form {
+            Form::Csv => {
+                Made::new(csv(self.kind, &self.rows).into_bytes(), "text/csv; charset=utf-8; header=present")
+            }
             Form::Json => {
                 self.head.insert("kind".into(), self.kind.name.into());
                 self.head.insert("next".into(), self.next.clone().into());
@@ -74,55 +74,79 @@ impl Rows<'_> {
                 body.push_str(",\"rows\":[");
                 body.push_str(&self.rows.join(","));
                 body.push_str("]}");
-                (body, "application/json")
+                Made::new(body.into_bytes(), "application/json")
             }
         };
-        let mut response = tagged(body.into_bytes(), content_type, headers);
-        if form == Form::Csv
-            && let Ok(name) =
-                HeaderValue::from_str(&format!("attachment; filename=\"{}.csv\"", self.kind.name))
-        {
-            response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+        if form == Form::Csv {
+            made.more(
+                header::CONTENT_DISPOSITION,
+                &format!("attachment; filename=\"{}.csv\"", self.kind.name),
+            );
         }
-        if let Some(link) =
-            self.next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok())
-        {
-            response.headers_mut().insert(header::LINK, link);
+        if let Some(next) = self.next {
+            made.more(header::LINK, &format!("<{next}>; rel=\"next\""));
         }
-        Ok(response)
+        made
+    }
+}
+
+/// An answer that can be given again.
+#[derive(Clone)]
+pub struct Made {
+    body: Bytes,
+    content_type: &'static str,
+    tag: String,
+    more: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Made {
+    /// An answer with its tag. The tag is weak: the body may be compressed on its way.
+    pub fn new(body: Vec<u8>, content_type: &'static str) -> Self {
+        Self {
+            tag: format!("W/\"{:016x}\"", xxh3_64(&body)),
+            body: body.into(),
+            content_type,
+            more: Vec::new(),
+        }
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    fn more(&mut self, name: HeaderName, value: &str) {
+        self.more.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+    }
+
+    /// The response: the body, or 304 if the client has it.
+    pub fn response(&self, headers: &HeaderMap) -> Response {
+        let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let known = headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|known| known.trim() == "*" || plain(known) == plain(&self.tag));
+        let mut response = Response::new(if known { Body::empty() } else { Body::from(self.body.clone()) });
+        let out = response.headers_mut();
+        if !known {
+            out.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        out.insert(header::VARY, HeaderValue::from_static("accept"));
+        out.extend(HeaderValue::from_str(&self.tag).ok().map(|tag| (header::ETAG, tag)));
+        out.extend(self.more.iter().cloned());
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        response
     }
 }
 
 /// A JSON answer that is no list of rows.
 pub fn json_answer(value: &Value, headers: &HeaderMap) -> Response {
-    tagged(value.to_string().into_bytes(), "application/json", headers)
-}
-
-/// The body with its tag, or 304 if the client has it. The tag is weak: the body may be compressed on its way.
-pub fn tagged(body: Vec<u8>, content_type: &'static str, headers: &HeaderMap) -> Response {
-    let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
-    let known = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|known| {
-            known.trim() == "*" || known.trim().trim_start_matches("W/") == tag.trim_start_matches("W/")
-        });
-    let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
-    if known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    let out = response.headers_mut();
-    if !known {
-        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    out.insert(header::VARY, HeaderValue::from_static("accept"));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        out.insert(header::ETAG, tag);
-    }
-    response
+    Made::new(value.to_string().into_bytes(), "application/json").response(headers)
 }
 
 /// Rows as CSV: a line of names, then a line per row.

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use rust_embed::RustEmbed;
 
-use super::answer::tagged;
+use super::answer::Made;
 use super::problem::Problem;
 
 #[derive(RustEmbed)]
@@ -32,7 +32,7 @@ fn asset(file: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let known = Web::iter().any(|name| name == file);
     let found = known.then(|| Web::get(file)).flatten();
     let found = found.ok_or_else(|| Problem::not_found("the dashboard has no such file"))?;
-    Ok(tagged(found.data.into_owned(), content_type(file), headers))
+    Ok(Made::new(found.data.into_owned(), content_type(file)).response(headers))
 }
 
 fn content_type(file: &str) -> &'static str {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use clickstream_event::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Rows, time};
+use super::answer::{Form, Rows, time};
 use super::problem::Problem;
 use super::query::Query;
 use super::routes::{Route, Shape};
@@ -36,7 +36,14 @@ pub async fn list(
     let page = path.iter().next().map(|(_, page)| page.to_owned());
     let query = Query::parse(query.as_deref(), &route.parameters())?;
     let kind = route.kind().ok_or_else(|| Problem::not_found("there is no such list"))?;
-    blocking(move || {
+    let form = Form::wanted(&query, &headers)?;
+    let question = format!("{form:?} {uri}");
+    // the site shown by default follows from the newest site rows
+    let version = app.store.version(kind) + app.store.newest_version();
+    if let Some(made) = app.cache.get(&question, version) {
+        return Ok(made.response(&headers));
+    }
+    let made = blocking(move || {
         let path = uri.path();
         let rows = match route.shape {
             Shape::Window => window(&app.store, kind, &query, path),
@@ -45,9 +52,12 @@ pub async fn list(
             Shape::Events => events(&app.store, kind, &query, path),
             Shape::Letters => letters(&app.store, kind, &query, path),
         }?;
-        rows.answer(&headers)
+        let made = rows.made(form);
+        app.cache.put(question, version, &made);
+        Ok(made)
     })
-    .await
+    .await?;
+    Ok(made.response(&headers))
 }
 
 /// The site asked for; `None` while there is none at all.

@@ -10,10 +10,11 @@
 //! | `openapi` | the description of all of it |
 //! | `assets` | the dashboard |
 //! | `guard` | who is answered, and headers that keep a browser safe |
-//! | `query`, `zone`, `answer`, `problem` | what requests and answers have in common |
+//! | `query`, `zone`, `answer`, `cache`, `problem` | what requests and answers have in common |
 
 mod answer;
 mod assets;
+mod cache;
 mod guard;
 mod health;
 mod lists;
@@ -80,6 +81,7 @@ pub(crate) struct App {
     pub feed: Feed,
     pub options: Options,
     pub requests: metrics::Requests,
+    pub cache: cache::Cache,
     /// Whether only names of this machine are answered.
     pub loopback: bool,
     pub shutdown: CancellationToken,

@@ -36,6 +36,7 @@ async fn site() -> Site {
         store,
         options: Options { explain: Some(explain), hosts: Vec::new() },
         requests: Default::default(),
+        cache: Default::default(),
         loopback: true,
         shutdown: CancellationToken::new(),
     });
@@ -137,6 +138,19 @@ async fn windows_sites_and_parts() {
         3
     );
     assert_eq!(site.json("/api/v1/dead-letters?reason=late").await["counts"]["late"], 3);
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_until_rows_change() {
+    let site = site().await;
+    let views = async || site.json("/api/v1/pages?site_id=shop").await["rows"][0]["view_count"].clone();
+    assert_eq!((views().await, views().await), (8.into(), 8.into()));
+    site.app.store.write(&filed(&[page("shop", 80_000, "/", 9)]), &[]).unwrap();
+    assert_eq!(views().await, 9);
+    // the site shown by default is another once it has a newer window
+    assert_eq!(site.json("/api/v1/funnel").await["site_id"], "shop");
+    site.app.store.write(&filed(&every_kind("other", 90_000, "/")), &[]).unwrap();
+    assert_eq!(site.json("/api/v1/funnel").await["site_id"], "other");
 }
 
 #[tokio::test]

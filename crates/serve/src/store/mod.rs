@@ -172,6 +172,11 @@ impl Store {
         self.inner.versions[kind.index()].load(Ordering::Acquire)
     }
 
+    /// Grows whenever site rows are written: then sites and the newest windows may be others.
+    pub fn newest_version(&self) -> u64 {
+        Kind::named("site-metrics").map_or(0, |kind| self.version(kind))
+    }
+
     /// Size of the file, in bytes.
     pub fn bytes(&self) -> u64 {
         std::fs::metadata(&self.inner.path).map_or(0, |meta| meta.len())

@@ -83,6 +83,10 @@ export function pipeline(parent) {
       ["watermark behind", status.watermark ? duration(Date.parse(status.at) - Date.parse(status.watermark)) : "–"],
       ["proof", proof.state === "proven" ? `${compact(proof.rows)} rows equal` : proof.state === "refuted" ? `${count(proof.differing)} rows differ` : proof.state],
     ]));
+    const saved = status.job?.checkpoint;
+    if (saved) {
+      stages.engine.body.append(pairs([["last checkpoint", [saved.age_ms === undefined ? "" : `${duration(saved.age_ms)} ago`, saved.size_bytes === undefined ? "" : bytes(saved.size_bytes)].filter(Boolean).join(", ")]]));
+    }
     job.draw(status);
     fill(processes, status.components.length ? el("div.scroll", { tabindex: "0", role: "group", "aria-label": "Processes" }, table("Processes",
       [["Name"], ["State"], ["Process", "n"], ["Memory", "n"], ["Restarts", "n"], ["Address", "wide-only"]],

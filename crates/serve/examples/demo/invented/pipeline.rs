@@ -34,7 +34,10 @@ impl Shop {
             address: address.into(),
             memory_bytes: Some(memory << 20),
         };
-        let graph = JobGraph::from_flink(&flink(self.records), self.job.as_ref().map(|job| (job, 0.5)));
+        let mut graph = JobGraph::from_flink(&flink(self.records), self.job.as_ref().map(|job| (job, 0.5)));
+        if let Some(graph) = &mut graph {
+            graph.checkpoint = Some(json!({ "age_ms": now.0 % 10_000, "size_bytes": 18_400_000 }));
+        }
         self.job.clone_from(&graph);
         PipelineStatus {
             at: now,
