@@ -137,8 +137,13 @@ pub fn text(config: &Config, query: clickstream_serve::ExplainQuery) -> Result<S
         .or(query.product.map(Subject::Product))
         .or(query.user.map(Subject::User))
         .unwrap_or(Subject::Site);
-    let options =
-        Options { subject, site: query.site_id, window_end: query.window_end, metric: query.metric, limit: 20 };
+    let options = Options {
+        subject,
+        site: query.site_id,
+        window_end: query.window_end,
+        metric: query.metric,
+        limit: 20,
+    };
     let explanation = ask(config, &options)?;
     Ok(console::strip_ansi_codes(&draw(&explanation, &options)).into_owned())
 }

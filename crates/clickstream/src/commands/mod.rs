@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::ArgMatches;
 pub use bench::usage;
-pub use explain::text as explain_text;
+use clap::ArgMatches;
 use clickstream_traffic::ProducerError;
+pub use explain::text as explain_text;
 use tokio::task::JoinHandle;
 
 use crate::config::layers::Settings;

@@ -49,7 +49,8 @@ impl Serving {
     /// Opens the store in `dir` and answers on `listener`.
     pub fn start(config: &Config, dir: &Path, listener: TcpListener) -> Result<Self> {
         let url = format!("http://{}", listener.local_addr()?);
-        let retention = Retention { coarse_step_ms: config.stack.job.windows.size_ms(), ..Retention::default() };
+        let retention =
+            Retention { coarse_step_ms: config.stack.job.windows.size_ms(), ..Retention::default() };
         let store = Store::open(&dir.join("results.db"), retention).context("cannot keep results")?;
         let feed = Feed::start(store.clone())?;
         let shutdown = CancellationToken::new();
@@ -79,8 +80,7 @@ impl Serving {
     pub fn follow_files(&mut self, dir: &Path) {
         let (store, feed, shutdown) = (self.store.clone(), self.feed.clone(), self.shutdown.clone());
         let dir = dir.to_owned();
-        self.rows =
-            Some(tokio::task::spawn_blocking(move || rows::of_files(&dir, &store, &feed, &shutdown)));
+        self.rows = Some(tokio::task::spawn_blocking(move || rows::of_files(&dir, &store, &feed, &shutdown)));
     }
 
     /// Shows what the pipeline is doing.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use clickstream_event::{Timestamp, topic};
-use clickstream_serve::{ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus};
+use clickstream_serve::{
+    ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus,
+};
 use clickstream_stack::Stack;
 use clickstream_stack::supervisor::Component;
 
@@ -89,7 +91,8 @@ impl Reporter {
         let before = self.job.as_ref().map(|(at, job)| (job, now.duration_since(*at).as_secs_f64()));
         let job = JobGraph::from_flink(&details, before)?;
         // what is sorted has come so far, and is counted
-        let sort = job.vertices.iter().find(|vertex| vertex.name.contains("Sort")).map(|vertex| vertex.id.clone());
+        let sort =
+            job.vertices.iter().find(|vertex| vertex.name.contains("Sort")).map(|vertex| vertex.id.clone());
         self.job = Some((now, job));
         stack.rest().watermark(&id, &sort?).await.map(Timestamp)
     }

@@ -36,9 +36,7 @@ fn start(positions: &HashMap<(String, i32), i64>, topic: &str, partition: i32, l
 
 fn positions(store: &Store) -> HashMap<(String, i32), i64> {
     let read = store.positions().unwrap_or_default();
-    read.into_iter()
-        .map(|Position { topic, partition, next }| ((topic, partition), next))
-        .collect()
+    read.into_iter().map(|Position { topic, partition, next }| ((topic, partition), next)).collect()
 }
 
 /// Reads the result topics of a Kafka until `shutdown`.
@@ -133,7 +131,9 @@ pub fn of_files(dir: &Path, store: &Store, feed: &Feed, shutdown: &CancellationT
             match outcome {
                 Ok(()) => *from = part.0.iter().map(|(_, high)| *high).collect(),
                 Err(error) if error.is::<clickstream_serve::Stopped>() => return,
-                Err(error) => tracing::debug!(%error, "results cannot be read for the dashboard at the moment"),
+                Err(error) => {
+                    tracing::debug!(%error, "results cannot be read for the dashboard at the moment")
+                }
             }
         }
         std::thread::sleep(LOOK);
