@@ -160,7 +160,8 @@ struct Outcome {
 impl Outcome {
     fn of_engine(log: &[Record], shape: Shape) -> Self {
         let windows = Windows::new(shape.window_ms, shape.slide_ms).unwrap();
-        let mut engine = Engine::new(Config::new(windows), shape.partitions);
+        let config = Config { session_gap_ms: shape.session_gap_ms, ..Config::new(windows) };
+        let mut engine = Engine::new(config, shape.partitions);
         let rows = topic::RESULTS.into_iter().map(|name| (name, BTreeMap::new())).collect();
         let mut outcome = Self { rows, letters: BTreeMap::new(), revenue: BTreeMap::new() };
         for record in log {
@@ -171,6 +172,11 @@ impl Outcome {
             }
             engine.closed().for_each(|window| outcome.take(&window));
         }
+        let sessions: Vec<_> = engine.sessions().collect();
+        golden::put(&mut outcome.rows, topic::SESSIONS, &sessions);
+        let anomalies: Vec<_> = engine.anomalies().collect();
+        golden::put(&mut outcome.rows, topic::ANOMALIES, &anomalies);
+        engine.closed().for_each(|window| outcome.take(&window));
         outcome
     }
 
@@ -179,6 +185,15 @@ impl Outcome {
         golden::put(&mut self.rows, topic::PRODUCT_METRICS, &window.products);
         golden::put(&mut self.rows, topic::SITE_METRICS, &window.sites);
         golden::put(&mut self.rows, topic::TOP_PAGES, &window.top);
+        golden::put(&mut self.rows, topic::HUMAN_TOP_PAGES, &window.human_top);
+        golden::put(&mut self.rows, topic::TRENDING_PAGES, &window.trending);
+        golden::put(&mut self.rows, topic::BOUNCE_RATES, &window.bounce_rates);
+        golden::put(&mut self.rows, topic::PROVISIONAL_BOUNCE_RATES, &window.provisional_bounce_rates);
+        golden::put(&mut self.rows, topic::PAGE_TRANSITIONS, &window.transitions);
+        golden::put(&mut self.rows, topic::ENTRY_EXIT_PAGES, &window.entry_exit);
+        golden::put(&mut self.rows, topic::COMMON_PATHS, &window.paths);
+        golden::put(&mut self.rows, topic::FUNNELS, &window.funnels);
+        golden::put(&mut self.rows, topic::PAGE_ENGAGEMENT, &window.engagement);
         window.sites.iter().for_each(|row| self.note_revenue(row));
     }
 
