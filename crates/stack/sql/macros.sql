@@ -17,12 +17,14 @@ COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', {{ time }})
 {% macro emit_from(count) %}{% if emit_from_ms is not none %}WHERE (window_start >= TIMESTAMP '{{ emit_from_time }}' OR {{ count }} < 0){% endif %}{% endmacro %}
 {% macro is_emitted(ms, count='') %}{% if emit_from_ms is none %}TRUE{% elif count %}({{ ms }} >= {{ emit_from_ms }} OR {{ count }} < 0){% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
 
-{#- Where the rows of a result topic go. -#}
-{% macro sink(topic) -%}
+{#- Where the rows of a result topic go. Rows wait `linger_ms` for others to travel with, where there are many; every batch is a
+    request that the broker works on, and at a window's end all topics have some. -#}
+{% macro sink(topic, linger_ms=5, batch_bytes=65536) -%}
 WITH (
   'connector' = 'upsert-kafka',
   'topic' = '{{ topic_prefix }}{{ topic }}',
   {{ kafka_sink }},
+  'properties.linger.ms' = '{{ linger_ms }}', 'properties.batch.size' = '{{ batch_bytes }}',
   'key.format' = 'json', 'value.format' = 'json', 'value.json.encode.decimal-as-plain-number' = 'true'
 )
 {%- endmacro %}

@@ -18,7 +18,7 @@ CREATE TEMPORARY TABLE page_transitions (
   site_id STRING, window_start STRING, window_end STRING, from_page STRING, to_page STRING,
   transition_count BIGINT, transition_rate DOUBLE,
   PRIMARY KEY (site_id, window_end, from_page, to_page) NOT ENFORCED
-) {{ sink('page-transitions') }};
+) {{ sink('page-transitions', linger_ms=20, batch_bytes=262144) }};
 
 INSERT INTO page_transitions
 SELECT site_id, {{ window_bounds() }}, from_page, to_page, transition_count, CAST(transition_count AS DOUBLE) / departures

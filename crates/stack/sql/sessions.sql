@@ -32,7 +32,7 @@ CREATE TEMPORARY TABLE sessions (
   event_count BIGINT, page_view_count BIGINT, click_count BIGINT, add_to_cart_count BIGINT, purchase_count BIGINT,
   distinct_pages BIGINT, entry_page STRING, exit_page STRING, bounced BOOLEAN, engagement_score DOUBLE,
   PRIMARY KEY (site_id, session_id, session_start) NOT ENFORCED
-) {{ sink('sessions') }};
+) {{ sink('sessions', linger_ms=20) }};
 
 INSERT INTO sessions
 SELECT site_id, session_id, user_id, {{ rfc3339_of('session_start') }}, {{ rfc3339_of('session_end') }}, duration_ms,

@@ -188,8 +188,8 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         kafka => kafka,
         events_topic => topic::EVENTS,
         topic_prefix => "clickstream.",
-        // a row leaves at once; idempotence keeps the rows of one window in order
-        kafka_sink => format!("'properties.bootstrap.servers' = '{kafka}', 'properties.linger.ms' = '0', 'properties.delivery.timeout.ms' = '120000'"),
+        // idempotence keeps the rows of one window in order
+        kafka_sink => format!("'properties.bootstrap.servers' = '{kafka}', 'properties.delivery.timeout.ms' = '120000'"),
         // in few characters there cannot be too many bytes
         is_canonical => format!("CHAR_LENGTH(record_value) <= {} AND REGEXP(record_value, '{}')", validate::MAX_BYTES / 4, canonical_pattern()),
         foreign_pattern => foreign_pattern(),
