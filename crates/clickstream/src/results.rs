@@ -11,7 +11,7 @@ use clickstream_event::rows::{
 use clickstream_event::{Timestamp, topic};
 use hdrhistogram::Histogram;
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -80,9 +80,29 @@ pub async fn follow(
     rows: mpsc::Sender<Arrived>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let consumer = open_topics(kafka, "clickstream-console", |_, _, (_, high)| high).await?;
+    while let Some(message) = next(&consumer, &shutdown).await {
+        let at = Timestamp::now();
+        let name = topic::written().find(|name| *name == message.topic());
+        if let (Some(topic), Some(payload)) = (name, message.payload())
+            && let Some(row) = parse(topic, payload)
+            && rows.send(Arrived { topic, at, row }).await.is_err()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A reader of all result topics. `start` chooses the first offset of a partition by topic, partition, and what it holds.
+pub async fn open_topics(
+    kafka: &str,
+    group: &str,
+    start: impl Fn(&str, i32, (i64, i64)) -> i64 + Send + 'static,
+) -> anyhow::Result<StreamConsumer> {
     let consumer: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka)
-        .set("group.id", "clickstream-console")
+        .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.wait.max.ms", "50")
@@ -90,35 +110,36 @@ pub async fn follow(
         .set("auto.offset.reset", "earliest")
         .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
         .create()?;
-    let mut assignment = TopicPartitionList::new();
-    for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
-        let metadata = consumer.fetch_metadata(Some(name), Duration::from_secs(10))?;
-        for partition in metadata.topics().iter().flat_map(|t| t.partitions()) {
-            let (_, high) = consumer.fetch_watermarks(name, partition.id(), Duration::from_secs(10))?;
-            assignment.add_partition_offset(name, partition.id(), Offset::Offset(high))?;
+    // these questions wait for the broker
+    tokio::task::spawn_blocking(move || -> anyhow::Result<StreamConsumer> {
+        let mut assignment = TopicPartitionList::new();
+        for name in topic::written() {
+            let metadata = consumer.fetch_metadata(Some(name), Duration::from_secs(10))?;
+            for partition in metadata.topics().iter().flat_map(|t| t.partitions()) {
+                let held = consumer.fetch_watermarks(name, partition.id(), Duration::from_secs(10))?;
+                let from = start(name, partition.id(), held);
+                assignment.add_partition_offset(name, partition.id(), Offset::Offset(from))?;
+            }
         }
-    }
-    consumer.assign(&assignment)?;
+        consumer.assign(&assignment)?;
+        Ok(consumer)
+    })
+    .await?
+}
+
+/// The next record; `None` when it is time to stop. While Kafka is away, none comes.
+pub async fn next<'c>(
+    consumer: &'c StreamConsumer,
+    shutdown: &CancellationToken,
+) -> Option<BorrowedMessage<'c>> {
     loop {
         let message = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return None,
             message = consumer.recv() => message,
         };
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::debug!(%error, "result topics cannot be read at the moment");
-                continue;
-            }
-        };
-        let at = Timestamp::now();
-        let name =
-            topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]).find(|name| *name == message.topic());
-        if let (Some(topic), Some(payload)) = (name, message.payload())
-            && let Some(row) = parse(topic, payload)
-            && rows.send(Arrived { topic, at, row }).await.is_err()
-        {
-            return Ok(());
+        match message {
+            Ok(message) => return Some(message),
+            Err(error) => tracing::debug!(%error, "result topics cannot be read at the moment"),
         }
     }
 }

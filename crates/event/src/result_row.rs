@@ -1,6 +1,7 @@
 //! What all rows of result topics have in common: a topic, a key, a site, and a time from which on they are settled.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::rows::{
     Anomaly, BounceRate, CommonPath, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
@@ -102,49 +103,21 @@ impl ResultRow for Session {
     }
 }
 
-/// Rows of all kinds through one pointer.
-pub mod erased {
-    use serde_json::{Map, Value};
-
-    use super::{ResultRow, key_fields};
-
-    /// A row that can be written.
-    pub trait Row {
-        /// Its topic.
-        fn topic(&self) -> &'static str;
-        /// Appends its JSON form.
-        fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
-        /// Appends the JSON form of its key.
-        fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
+/// Appends the key of a row as it stands in Kafka: a JSON object of its key fields.
+pub fn write_key(row: &impl ResultRow, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let mut key = Map::new();
+    let mut names = row.names().into_iter();
+    for field in key_fields(row.topic()) {
+        let value = match *field {
+            "site_id" => Value::from(row.site()),
+            "window_end" => Value::from(row.span().1.to_string()),
+            // numbers in keys are whole
+            "rank" | "length" => Value::from(names.next().unwrap_or_default().parse::<u64>().unwrap_or(0)),
+            _ => Value::from(names.next().unwrap_or_default()),
+        };
+        key.insert((*field).to_owned(), value);
     }
-
-    impl<T: ResultRow> Row for T {
-        fn topic(&self) -> &'static str {
-            ResultRow::topic(self)
-        }
-
-        fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-            serde_json::to_writer(out, self)
-        }
-
-        fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-            let mut key = Map::new();
-            let mut names = self.names().into_iter();
-            for field in key_fields(ResultRow::topic(self)) {
-                let value = match *field {
-                    "site_id" => Value::from(self.site()),
-                    "window_end" => Value::from(self.span().1.to_string()),
-                    // numbers in keys are whole
-                    "rank" | "length" => {
-                        Value::from(names.next().unwrap_or_default().parse::<u64>().unwrap_or(0))
-                    }
-                    _ => Value::from(names.next().unwrap_or_default()),
-                };
-                key.insert((*field).to_owned(), value);
-            }
-            serde_json::to_writer(out, &key)
-        }
-    }
+    serde_json::to_writer(out, &key)
 }
 
 #[cfg(test)]
@@ -163,7 +136,7 @@ mod tests {
             path_count: 7,
         };
         let mut key = Vec::new();
-        erased::Row::write_key(&row, &mut key).unwrap();
+        write_key(&row, &mut key).unwrap();
         let key: serde_json::Value = serde_json::from_slice(&key).unwrap();
         assert_eq!(
             key,

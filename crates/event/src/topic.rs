@@ -35,6 +35,11 @@ pub const ANOMALIES: &str = "clickstream.anomalies";
 /// Rows of [`crate::rows::DeadLetter`].
 pub const DEAD_LETTERS: &str = "clickstream.dead-letters";
 
+/// All topics that the pipeline writes: results, and dead letters.
+pub fn written() -> impl Iterator<Item = &'static str> {
+    RESULTS.into_iter().chain([DEAD_LETTERS])
+}
+
 /// The result topics: all whose rows are keyed, and can be computed anew from the log.
 pub const RESULTS: [&str; 15] = [
     PAGE_METRICS,

@@ -209,8 +209,16 @@ async fn show(
                 }
                 seconds += 1;
                 (footer.late, footer.bad) = assembler.dead();
+                let mut watermark = None;
                 if let Some(id) = stack.job().status().id {
-                    footer.lag = stack.rest().source_lag(&id).await;
+                    let details = stack.rest().job(&id).await;
+                    footer.lag = match &details {
+                        Some(details) => stack.rest().source_lag(&id, details).await,
+                        None => None,
+                    };
+                    if let Some(details) = details {
+                        watermark = reporter.job(stack, &id, &details).await;
+                    }
                 }
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
                 let silent_for = Some(last_row.elapsed()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
@@ -219,7 +227,6 @@ async fn show(
                 footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
                 live.footer(&footer);
                 write_state(stack, &footer);
-                let watermark = reporter.ask_flink(stack).await;
                 // a broker that is away would be waited for
                 if stack.kafka_is_up() {
                     let mut components = stack.components();

@@ -36,7 +36,7 @@ pub fn last_progress(dir: &Path) -> Result<Progress> {
 
 /// Reads the newest rows of every result topic, so that damage is found before more is written behind it.
 pub fn check(dir: &Path) -> Result<()> {
-    for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+    for name in topic::written() {
         let range = bounds(dir, name, 0)?;
         let mut reader = Reader::open(dir, name, 0, range.end.saturating_sub(CHECKED).max(range.start))?;
         while reader.next()?.is_some() {}

@@ -54,15 +54,10 @@ impl Subject {
 
     /// What a row is about.
     pub fn of(row: &Row) -> Self {
+        if let Some(page) = page_of(row) {
+            return Self::Page(page.to_owned());
+        }
         match row {
-            Row::Page(PageMetrics { page_url, .. })
-            | Row::Top(TopPage { page_url, .. })
-            | Row::HumanTop(HumanTopPage { page_url, .. })
-            | Row::Trending(TrendingPage { page_url, .. })
-            | Row::Bounce(BounceRate { page_url, .. })
-            | Row::ProvisionalBounce(ProvisionalBounceRate { page_url, .. })
-            | Row::EntryExit(EntryExitPage { page_url, .. })
-            | Row::Engagement(PageEngagement { page_url, .. }) => Self::Page(page_url.clone()),
             Row::Transition(row) => Self::Page(row.to_page.clone()),
             Row::Path(row) => row.pages.last().map_or(Self::Site, |page| Self::Page(page.clone())),
             Row::Product(row) => Self::Product(row.product_id.clone()),
@@ -71,7 +66,7 @@ impl Subject {
                 Self::User(row.subject.clone())
             }
             Row::Anomaly(row) if row.subject != row.site_id => Self::Page(row.subject.clone()),
-            Row::Anomaly(_) | Row::Site(_) | Row::Funnel(_) => Self::Site,
+            _ => Self::Site,
         }
     }
 
@@ -88,15 +83,10 @@ impl Subject {
 
     /// Whether a row is about it.
     fn is_in(&self, row: &Row) -> bool {
+        if let (Self::Page(page), Some(of)) = (self, page_of(row)) {
+            return of == page;
+        }
         match (self, row) {
-            (Self::Page(page), Row::Page(PageMetrics { page_url, .. }))
-            | (Self::Page(page), Row::Top(TopPage { page_url, .. }))
-            | (Self::Page(page), Row::HumanTop(HumanTopPage { page_url, .. }))
-            | (Self::Page(page), Row::Trending(TrendingPage { page_url, .. }))
-            | (Self::Page(page), Row::Bounce(BounceRate { page_url, .. }))
-            | (Self::Page(page), Row::ProvisionalBounce(ProvisionalBounceRate { page_url, .. }))
-            | (Self::Page(page), Row::EntryExit(EntryExitPage { page_url, .. }))
-            | (Self::Page(page), Row::Engagement(PageEngagement { page_url, .. })) => page_url == page,
             (Self::Page(page), Row::Transition(row)) => row.from_page == *page || row.to_page == *page,
             (Self::Page(page), Row::Path(row)) => row.pages.contains(page),
             (Self::Product(product), Row::Product(row)) => row.product_id == *product,
@@ -107,6 +97,21 @@ impl Subject {
             (Self::Site, Row::Anomaly(row)) => row.subject == row.site_id,
             _ => false,
         }
+    }
+}
+
+/// The page of a row that is about a single one.
+fn page_of(row: &Row) -> Option<&str> {
+    match row {
+        Row::Page(PageMetrics { page_url, .. })
+        | Row::Top(TopPage { page_url, .. })
+        | Row::HumanTop(HumanTopPage { page_url, .. })
+        | Row::Trending(TrendingPage { page_url, .. })
+        | Row::Bounce(BounceRate { page_url, .. })
+        | Row::ProvisionalBounce(ProvisionalBounceRate { page_url, .. })
+        | Row::EntryExit(EntryExitPage { page_url, .. })
+        | Row::Engagement(PageEngagement { page_url, .. }) => Some(page_url),
+        _ => None,
     }
 }
 

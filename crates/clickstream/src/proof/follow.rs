@@ -45,7 +45,7 @@ impl Follower {
         let skipped = since.filter(|_| from.iter().any(|from| *from > 0));
         let whole_from = skipped.max(whole_from(log.as_ref(), &bounds)?);
         let mut read = HashMap::from([(topic::EVENTS, from.clone())]);
-        for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+        for name in topic::written() {
             let start = match since {
                 Some(since) => log.offsets_at(name, since)?,
                 None => log.bounds(name)?.0.iter().map(|(low, _)| *low).collect(),
@@ -59,7 +59,7 @@ impl Follower {
     /// Reads what has come since the last step, and compares.
     pub fn step(&mut self) -> Result<&Report> {
         // rows first: every row stems from events that are in the log by then
-        for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+        for name in topic::written() {
             let part = self.new_part(name)?;
             self.proof.read(self.log.as_ref(), name, &part)?;
         }

@@ -30,8 +30,7 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
     }
     let whole_from = whole_from(log, &events)?;
     let mut proof = Proof::new(config, events.0.len(), whole_from, true);
-    let names: Vec<&'static str> =
-        topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS, topic::EVENTS]).collect();
+    let names: Vec<&'static str> = topic::written().chain([topic::EVENTS]).collect();
     let all =
         names.iter().map(|name| if *name == topic::EVENTS { Ok(events.clone()) } else { log.bounds(name) });
     let limits: Vec<Bounds> = all.collect::<Result<_>>()?;

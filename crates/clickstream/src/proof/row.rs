@@ -1,7 +1,7 @@
 //! A row of a result topic, reduced to what is compared: its key, when it is settled, and what it says.
 
 use clickstream_engine::Window;
-use clickstream_event::result_row::{ResultRow, erased, key_fields};
+use clickstream_event::result_row::{self, ResultRow, key_fields};
 use clickstream_event::rows::{
     Anomaly, BounceRate, CommonPath, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
     PageTransition, ProductMetrics, ProvisionalBounceRate, Session, SiteMetrics, TopPage, TrendingPage,
@@ -125,7 +125,7 @@ impl<T: ResultRow> Inner for T {
         Content::of(self)
     }
     fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        erased::Row::write_key(self, out)
+        result_row::write_key(self, out)
     }
 }
 

@@ -67,7 +67,7 @@ impl MemoryLog {
     /// The events of a case, and results as the recount of another log (or the same) gives them.
     fn new(case: &Case, counted: &[Record]) -> Self {
         let mut log = Self::default();
-        for name in topic::RESULTS.into_iter().chain([topic::DEAD_LETTERS]) {
+        for name in topic::written() {
             log.topics.insert(name, vec![Vec::new()]);
         }
         let mut events = vec![Vec::new(); case.shape.partitions];

@@ -17,7 +17,6 @@ use crate::logs::{Bounds, Log};
 
 /// Puts figures together, and remembers those of the time before, for rates.
 pub struct Reporter {
-    engine: &'static str,
     log: Box<dyn Log + Send>,
     base: PipelineStatus,
     before: Option<(Instant, Bounds)>,
@@ -36,7 +35,7 @@ impl Reporter {
             max_disorder_ms: job.max_disorder_ms,
             ..PipelineStatus::default()
         };
-        Self { engine, log, base, before: None, job: None }
+        Self { log, base, before: None, job: None }
     }
 
     /// The figures now. Looks at the log: not for a thread that must not wait.
@@ -82,19 +81,16 @@ impl Reporter {
         }
     }
 
-    /// Asks Flink for its job; gives the watermark that has come furthest behind, where the job says it.
-    pub async fn ask_flink(&mut self, stack: &Stack) -> Option<Timestamp> {
-        debug_assert_eq!(self.engine, "flink");
-        let id = stack.job().status().id?;
-        let details = stack.rest().job(&id).await?;
+    /// Takes what Flink says of its job; gives the watermark that has come furthest behind, where the job says it.
+    pub async fn job(&mut self, stack: &Stack, id: &str, details: &serde_json::Value) -> Option<Timestamp> {
         let now = Instant::now();
         let before = self.job.as_ref().map(|(at, job)| (job, now.duration_since(*at).as_secs_f64()));
-        let job = JobGraph::from_flink(&details, before)?;
+        let job = JobGraph::from_flink(details, before)?;
         // what is sorted has come so far, and is counted
         let sort =
             job.vertices.iter().find(|vertex| vertex.name.contains("Sort")).map(|vertex| vertex.id.clone());
         self.job = Some((now, job));
-        stack.rest().watermark(&id, &sort?).await.map(Timestamp)
+        stack.rest().watermark(id, &sort?).await.map(Timestamp)
     }
 }
 

@@ -186,38 +186,34 @@ impl Rest {
 
     /// How many records the source of the job has read, as of its last report.
     pub async fn source_records(&self, job: &str) -> Option<i64> {
-        let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;
-        let vertices = details.get("vertices")?.as_array()?;
-        let source = vertices
-            .iter()
-            .find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
-        let id = source.get("id")?.as_str()?;
-        let name = "numRecordsIn";
-        let values: serde_json::Value =
-            self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
-        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|read| read as i64)
+        let details = self.job(job).await?;
+        self.source_metric(job, source_of(&details)?, "numRecordsIn").await
     }
 
-    /// How many records the source of the job has still to read, by its own metrics.
-    pub async fn source_lag(&self, job: &str) -> Option<i64> {
-        let details: serde_json::Value = self.get(&format!("/jobs/{job}")).await.ok()?;
-        let vertices = details.get("vertices")?.as_array()?;
-        let source = vertices
-            .iter()
-            .find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
-        let id = source.get("id")?.as_str()?;
+    /// How many records the source of the job has still to read, by its own metrics. `details` are what [`Rest::job`] says of it.
+    pub async fn source_lag(&self, job: &str, details: &serde_json::Value) -> Option<i64> {
+        let id = source_of(details)?;
         let names: serde_json::Value =
             self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics")).await.ok()?;
-        let name = names
-            .as_array()?
-            .iter()
-            .filter_map(|m| m.get("id")?.as_str())
-            .find(|n| n.ends_with("pendingRecords"))?
-            .to_owned();
-        let values: serde_json::Value =
-            self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={name}")).await.ok()?;
-        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|lag| lag as i64)
+        let mut ids = names.as_array()?.iter().filter_map(|m| m.get("id")?.as_str());
+        let name = ids.find(|n| n.ends_with("pendingRecords"))?;
+        self.source_metric(job, id, name).await
     }
+
+    async fn source_metric(&self, job: &str, task: &str, name: &str) -> Option<i64> {
+        let values: serde_json::Value =
+            self.get(&format!("/jobs/{job}/vertices/{task}/subtasks/metrics?get={name}")).await.ok()?;
+        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|sum| sum as i64)
+    }
+}
+
+/// The id of the task that reads the log.
+fn source_of(details: &serde_json::Value) -> Option<&str> {
+    let vertices = details.get("vertices")?.as_array()?;
+    let source = vertices
+        .iter()
+        .find(|v| v.get("name").and_then(|n| n.as_str()).is_some_and(|n| n.starts_with("Source")))?;
+    source.get("id")?.as_str()
 }
 
 /// The last `Caused by` of a Java stack trace, without the class name's package.

@@ -86,8 +86,10 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
                 for (most, now) in peak.iter_mut().zip(&now) {
                     most.resident_mib = most.resident_mib.max(now.resident_mib);
                 }
-                if let Some(id) = stack.job().status().id {
-                    lag.extend(stack.rest().source_lag(&id).await);
+                if let Some(id) = stack.job().status().id
+                    && let Some(details) = stack.rest().job(&id).await
+                {
+                    lag.extend(stack.rest().source_lag(&id, &details).await);
                 }
             }
         }
