@@ -11,6 +11,7 @@
 //! | [`event`] | [`Event`] and its JSON form |
 //! | [`json`] | JSON as Flink's reader takes it: texts of numbers, limits |
 //! | [`validate`] | the rule for what counts as an event, with typed reasons |
+//! | [`page_url`] | addresses made alike, before they are written |
 //! | [`result_row`] | what all rows have in common: topic, key, time |
 //! | [`rows`] | rows of the result topics and their keys |
 //! | [`journeys`] | the rows among them that are about sessions and their ways, and anomalies |
@@ -22,6 +23,7 @@ pub mod detection;
 pub mod event;
 pub mod journeys;
 pub mod json;
+pub mod page_url;
 pub mod result_row;
 pub mod rows;
 pub mod timestamp;

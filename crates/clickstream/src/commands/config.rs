@@ -34,5 +34,6 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         [(*key).to_owned(), value, setting.source.clone()]
     });
     print!("{}", facts(std::iter::once(["key".into(), "value".into(), "from".into()]).chain(rows)));
+    println!("\nFor the collector and access logs, {}.", config.urls.describe());
     Ok(ExitCode::SUCCESS)
 }

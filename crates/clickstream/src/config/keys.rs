@@ -42,6 +42,7 @@ impl Key {
 const TRAFFIC: &str = "Sample traffic";
 const WINDOWS: &str = "Windows and event time";
 const STACK: &str = "Kafka and Flink";
+const URLS: &str = "Addresses of pages (collector and access logs)";
 const GENERAL: &str = "General";
 
 const fn key(
@@ -159,6 +160,22 @@ pub const KEYS: &[Key] = &[
         "distance",
         WINDOWS,
         "How unique users are counted: distance (fast) or textbook (COUNT DISTINCT); the rows are the same",
+    ),
+    key(
+        "url_query",
+        Form::Value("NAMES"),
+        "",
+        URLS,
+        "Parameters that tell one page from another, separated by commas; * for all but those of campaigns. The others are dropped",
+    ),
+    key("url_host", Form::Switch, "false", URLS, "Keep the host: shop.example/cart instead of /cart"),
+    key("url_slash", Form::Switch, "false", URLS, "Keep a slash at the end: /cart/ and /cart are two pages"),
+    key(
+        "url_fragments",
+        Form::NegativeSwitch,
+        "true",
+        URLS,
+        "Drop fragments even where they are routes (#/cart); other fragments are always dropped",
     ),
     key("kafka", Form::Value("HOST:PORT"), "", STACK, "Use this Kafka instead of starting one"),
     key(

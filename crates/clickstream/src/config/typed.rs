@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clickstream_event::page_url::{Query, UrlRules};
 use clickstream_event::{Rules, Windows};
 use clickstream_stack::job::control::Execution;
 use clickstream_stack::job::template::{JobParameters, UniqueUsers};
@@ -39,6 +40,8 @@ pub struct Config {
     pub generate: bool,
     /// Whether the heap for the job's state follows from the rate.
     pub auto_heap: bool,
+    /// How addresses from outside become pages.
+    pub urls: UrlRules,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// Port of the dashboard.
@@ -209,6 +212,22 @@ impl Config {
             },
             generate: read.truth("generate")?,
             auto_heap: read.settings.get("taskmanager_heap").value == "auto",
+            urls: UrlRules {
+                host: read.truth("url_host")?,
+                query: match read.text("url_query").as_deref() {
+                    None => Query::Drop,
+                    Some("*") => Query::All,
+                    Some(names) => Query::Keep(
+                        names
+                            .split(',')
+                            .map(|name| name.trim().to_owned())
+                            .filter(|name| !name.is_empty())
+                            .collect(),
+                    ),
+                },
+                routes: read.truth("url_fragments")?,
+                slash: read.truth("url_slash")?,
+            },
             duration,
             http_port,
             view: read.choice("view", &View::ALL)?,
