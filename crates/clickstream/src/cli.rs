@@ -98,6 +98,12 @@ pub fn command() -> Command {
                 .arg(Arg::new("yes").long("yes").action(ArgAction::SetTrue).help("Do not ask")),
         )
         .subcommand(subcommand(
+            "serve",
+            "Serve dashboard, REST and live stream alone, of results in a Kafka that runs already",
+            "Examples:\n  clickstream serve --kafka localhost:9092 --http-port 8180\n\nAny number may run beside `up` and beside each other, each on a port of its own: each reads the result topics and keeps\nthem under the data directory, so it goes on where it stopped. Without --kafka it reads the Kafka of the last `up`.",
+            &["kafka", "kafka_port", "http_port", "window", "slide", "max_disorder", "max_future", "dedup_horizon", "session_gap", "duration", "data_dir", "json", "log_level", "log_format"],
+        ))
+        .subcommand(subcommand(
             "verify",
             "Recount the log and compare every result row and dead letter with it",
             "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. Windows, rules and the log\nare those of the last `up` in the data directory, unless options say otherwise.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",

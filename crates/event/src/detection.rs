@@ -71,7 +71,7 @@ pub const TRENDING_VIEWS: u64 = 10;
 /// Score that a trending page has at least.
 pub const TRENDING_SCORE: f64 = 2.0;
 /// Paths of each length that a slide keeps.
-pub const PATHS_KEPT: usize = 500;
+pub const PATHS_KEPT: usize = 100;
 
 /// Upper bounds of the classes in which stays are counted, in milliseconds: 100·2^(k/4) below the session gap, then the gap itself.
 ///

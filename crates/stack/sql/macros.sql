@@ -79,6 +79,38 @@ SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND
 {% macro in_both(weight, is_second) %}CASE WHEN {{ is_second }} THEN {{ weight }} * 4294967297 ELSE {{ weight }} END{% endmacro %}
 {% macro in_second(weight) %}{{ weight }} * 4294967296{% endmacro %}
 
+{#- Sums in a sliding window for keys that are many: of columns `keys` and a weight, as column `name`. `slide_number` is the number of
+    the row's slide since the epoch.
+
+    A HOP adds up {{ slices }} sums for every key when a window ends. A CUMULATE only adds the newest to what it has, but its windows begin
+    every other window: in the second half of such a block, the sliding window is all since the block began but for the
+    slides before the window, and how much they had is one of {{ slices }} counters. Two blocks, half a block apart, take turns. -#}
+{% macro sliding_sum(table, time, keys, name, weight) -%}
+{% for offset in [0, 1] -%}
+SELECT {{ keys }}, CAST(window_end AS TIMESTAMP(3)) - {{ size() }} AS window_start, window_end, window_time, {{ name }}
+FROM (
+  SELECT {{ keys }}, window_end, window_time,
+         -- NULL in the first half of the block (RAND() >= 0 is always true: once for the condition and the row)
+         CASE WHEN RAND() >= 0 THEN total - ARRAY[{% for c in range(1, slices + 1) %}before_{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}][
+           CAST(TIMESTAMPDIFF(SECOND, block_start, window_end) / {{ slide_s }} - {{ slices }} AS INT)] END AS {{ name }}
+  FROM (
+    SELECT {{ keys }}, window_start AS block_start, window_end, window_time, SUM({{ weight }}) AS total,
+           {% for c in range(1, slices + 1) -%}
+           SUM(CASE WHEN MOD(slide_number + {{ offset * slices }}, {{ 2 * slices }}) < {{ c }} THEN {{ weight }} ELSE 0 END) AS before_{{ c }}
+           {%- if not loop.last %},
+           {% endif %}
+           {%- endfor %}
+    FROM CUMULATE(TABLE {{ table }}, DESCRIPTOR({{ time }}), {{ slide() }}, {{ slides(2 * slices) }}, {{ slides(offset * slices) }})
+    GROUP BY {{ keys }}, window_start, window_end, window_time
+  )
+)
+WHERE {{ name }} > 0
+{%- if not loop.last %}
+UNION ALL
+{% endif %}
+{%- endfor %}
+{%- endmacro %}
+
 {#- The counter of the window's own last slice, and its two parts. (RAND() >= 0 again: the choice is made once, not in every place
     that uses it; Java's methods end at 64 KB.) -#}
 {% macro pick(name) -%}

@@ -1,6 +1,6 @@
 -- Page views with the three page views of the session id before them, as far as each was followed within the session gap.
 CREATE TEMPORARY VIEW page_trails AS
-SELECT site_id, event_time, page_url, page_1, page_2, page_3, ts - ts_1 AS stay_ms,
+SELECT site_id, event_time, ts, page_url, page_1, page_2, page_3, ts - ts_1 AS stay_ms,
        page_url <> page_1 AND ts - ts_1 < {{ session_gap_ms }} AS is_step,
        page_1 <> page_2 AND ts_1 - ts_2 < {{ session_gap_ms }} AS was_step,
        page_2 <> page_3 AND ts_2 - ts_3 < {{ session_gap_ms }} AS had_been_step

@@ -2,17 +2,15 @@
 --
 -- A session that ended on a page departed from it to nowhere. The OVER adds up the rows of one page and window: they have one time.
 CREATE TEMPORARY VIEW departures AS
-SELECT site_id, page_1 AS from_page, page_url AS to_page, event_time AS departure_time
+SELECT site_id, page_1 AS from_page, page_url AS to_page, event_time AS departure_time, {{ slice_of('ts') }} AS slide_number
 FROM page_trails
 WHERE is_step
 UNION ALL
-SELECT site_id, exit_page, '', closed_at
+SELECT site_id, exit_page, '', closed_at, {{ slice_of('(session_end + ' ~ (session_gap_ms - 1) ~ ')') }}
 FROM closed_sessions;
 
 CREATE TEMPORARY VIEW transition_windows AS
-SELECT site_id, from_page, to_page, window_start, window_end, window_time, COUNT(*) AS transition_count
-FROM HOP(TABLE departures, DESCRIPTOR(departure_time), {{ slide() }}, {{ size() }})
-GROUP BY site_id, from_page, to_page, window_start, window_end, window_time;
+{{ sliding_sum('departures', 'departure_time', 'site_id, from_page, to_page', 'transition_count', '1') }};
 
 CREATE TEMPORARY TABLE page_transitions (
   site_id STRING, window_start STRING, window_end STRING, from_page STRING, to_page STRING,

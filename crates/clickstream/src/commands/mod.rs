@@ -8,6 +8,7 @@ mod explain;
 mod generate;
 mod proving;
 mod purge;
+mod serve;
 mod status;
 mod up;
 mod up_embedded;
@@ -45,7 +46,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         _ => {}
     }
     let mut settings = settings(matches)?;
-    if matches!(name, "verify" | "explain") {
+    if matches!(name, "verify" | "explain" | "serve") {
         last_up::adopt(&mut settings);
     }
     let config = Config::from_settings(&settings)?;
@@ -59,6 +60,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
             explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?)
         }
         "generate" => block_on(generate::run(config)),
+        "serve" => block_on(serve::run(config)),
         "bench" => block_on(bench::run(config, bench::Options::read(matches)?)),
         _ => block_on(up::run(config)),
     }

@@ -212,10 +212,12 @@ async fn show(
                 let mut watermark = None;
                 if let Some(id) = stack.job().status().id {
                     let details = stack.rest().job(&id).await;
-                    footer.lag = match &details {
-                        Some(details) => stack.rest().source_lag(&id, details).await,
+                    let progress = match &details {
+                        Some(details) => stack.rest().source_progress(&id, details).await,
                         None => None,
                     };
+                    footer.lag = progress.as_ref().map(|progress| progress.lag);
+                    reporter.progress(progress.unwrap_or_default());
                     if let Some(details) = details {
                         watermark = reporter.job(stack, &id, &details).await;
                     }

@@ -8,6 +8,7 @@ use clickstream_serve::{
     ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus,
 };
 use clickstream_stack::Stack;
+use clickstream_stack::flink::rest::{PartitionProgress, SourceProgress};
 use clickstream_stack::supervisor::Component;
 
 use crate::commands::usage;
@@ -21,6 +22,7 @@ pub struct Reporter {
     base: PipelineStatus,
     before: Option<(Instant, Bounds)>,
     job: Option<(Instant, JobGraph)>,
+    progress: SourceProgress,
 }
 
 impl Reporter {
@@ -35,7 +37,7 @@ impl Reporter {
             max_disorder_ms: job.max_disorder_ms,
             ..PipelineStatus::default()
         };
-        Self { log, base, before: None, job: None }
+        Self { log, base, before: None, job: None, progress: SourceProgress::default() }
     }
 
     /// The figures now. Looks at the log: not for a thread that must not wait.
@@ -55,11 +57,14 @@ impl Reporter {
             .map(|(n, (_, end))| PartitionStatus {
                 partition: n as i32,
                 end_offset: *end,
+                read_offset: self.read(n).next_offset,
+                // the source was asked a moment before the log
+                lag: self.read(n).next_offset.map(|next| (end - next).max(0)),
+                high_mark: self.read(n).watermark.map(|mark| Timestamp(mark + self.base.max_disorder_ms + 1)),
                 records_per_second: self.before.as_ref().map_or(0.0, |(at, before)| {
                     let came = before.0.get(n).map_or(0, |(_, before)| end - before);
                     came.max(0) as f64 / now.duration_since(*at).as_secs_f64().max(0.1)
                 }),
-                ..PartitionStatus::default()
             })
             .collect();
         self.before = Some((now, bounds));
@@ -79,6 +84,15 @@ impl Reporter {
             job: self.job.as_ref().map(|(_, job)| job.clone()),
             ..self.base.clone()
         }
+    }
+
+    fn read(&self, partition: usize) -> PartitionProgress {
+        self.progress.partitions.get(&(partition as i32)).copied().unwrap_or_default()
+    }
+
+    /// Takes how far the job has read the log.
+    pub fn progress(&mut self, progress: SourceProgress) {
+        self.progress = progress;
     }
 
     /// Takes what Flink says of its job; gives the watermark that has come furthest behind, where the job says it.

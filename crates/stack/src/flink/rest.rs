@@ -2,6 +2,7 @@
 //!
 //! <https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/ops/rest_api/>
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -190,20 +191,80 @@ impl Rest {
         self.source_metric(job, source_of(&details)?, "numRecordsIn").await
     }
 
-    /// How many records the source of the job has still to read, by its own metrics. `details` are what [`Rest::job`] says of it.
-    pub async fn source_lag(&self, job: &str, details: &serde_json::Value) -> Option<i64> {
+    /// How far the source of the job has come, by its own metrics. `details` are what [`Rest::job`] says of it.
+    pub async fn source_progress(&self, job: &str, details: &serde_json::Value) -> Option<SourceProgress> {
         let id = source_of(details)?;
-        let names: serde_json::Value =
+        let all: serde_json::Value =
             self.get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics")).await.ok()?;
-        let mut ids = names.as_array()?.iter().filter_map(|m| m.get("id")?.as_str());
-        let name = ids.find(|n| n.ends_with("pendingRecords"))?;
-        self.source_metric(job, id, name).await
+        let names = all.as_array()?.iter().filter_map(|m| m.get("id")?.as_str());
+        let wanted: Vec<&str> = names.filter(|name| Measure::of(name).is_some()).collect();
+        let list = wanted.join(",").replace('[', "%5B").replace(']', "%5D");
+        let values: serde_json::Value = self
+            .get(&format!("/jobs/{job}/vertices/{id}/subtasks/metrics?get={list}&agg=max,sum"))
+            .await
+            .ok()?;
+        let mut progress = SourceProgress::default();
+        for value in values.as_array()? {
+            let number = |what: &str| value.get(what)?.as_f64().map(|number| number as i64);
+            let measure = value.get("id").and_then(|id| id.as_str()).and_then(Measure::of);
+            match (measure?, number("max")?, number("sum")?) {
+                (Measure::Lag, _, sum) => progress.lag = sum,
+                (Measure::Read(partition), max, _) if max >= 0 => {
+                    progress.partitions.entry(partition).or_default().next_offset = Some(max + 1);
+                }
+                (Measure::Watermark(partition), max, _) if max > 0 => {
+                    progress.partitions.entry(partition).or_default().watermark = Some(max);
+                }
+                _ => {}
+            }
+        }
+        Some(progress)
     }
 
     async fn source_metric(&self, job: &str, task: &str, name: &str) -> Option<i64> {
         let values: serde_json::Value =
             self.get(&format!("/jobs/{job}/vertices/{task}/subtasks/metrics?get={name}")).await.ok()?;
         values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|sum| sum as i64)
+    }
+}
+
+/// How far the source of a job has come.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SourceProgress {
+    /// Records that it has still to read.
+    pub lag: i64,
+    /// By partition of the events topic.
+    pub partitions: BTreeMap<i32, PartitionProgress>,
+}
+
+/// How far it has come in a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PartitionProgress {
+    /// The next offset to read.
+    pub next_offset: Option<i64>,
+    /// The partition's watermark, in milliseconds since the epoch.
+    pub watermark: Option<i64>,
+}
+
+/// What a metric of the source measures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Measure {
+    Lag,
+    Read(i32),
+    Watermark(i32),
+}
+
+impl Measure {
+    /// By the metric's name, as `Source__x[1].KafkaSourceReader.topic.clickstream_events.partition.3.currentOffset`.
+    fn of(name: &str) -> Option<Self> {
+        if name.ends_with(".pendingRecords") {
+            return Some(Self::Lag);
+        }
+        if let Some(name) = name.strip_suffix(".currentOffset") {
+            return name.rsplit('.').next()?.parse().ok().map(Self::Read);
+        }
+        let split = name.strip_suffix(".watermark.currentWatermark")?;
+        split.rsplit('-').next()?.parse().ok().map(Self::Watermark)
     }
 }
 
@@ -243,6 +304,20 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn knows_the_metrics_of_the_source_by_name() {
+        let source = "Source__event_log[1]";
+        for (name, measure) in [
+            (".pendingRecords", Some(Measure::Lag)),
+            (".KafkaSourceReader.topic.clickstream_events.partition.3.currentOffset", Some(Measure::Read(3))),
+            (".KafkaSourceReader.topic.clickstream_events.partition.3.committedOffset", None),
+            (".split.clickstream_events-12.watermark.currentWatermark", Some(Measure::Watermark(12))),
+            (".currentOutputWatermark", None),
+        ] {
+            assert_eq!(Measure::of(&format!("{source}{name}")), measure, "{name}");
+        }
+    }
 
     #[test]
     fn finds_the_cause_in_a_stack_trace() {

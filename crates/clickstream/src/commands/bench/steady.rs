@@ -89,7 +89,7 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
                 if let Some(id) = stack.job().status().id
                     && let Some(details) = stack.rest().job(&id).await
                 {
-                    lag.extend(stack.rest().source_lag(&id, &details).await);
+                    lag.extend(stack.rest().source_progress(&id, &details).await.map(|progress| progress.lag));
                 }
             }
         }

@@ -1,0 +1,111 @@
+//! `clickstream serve`: dashboard, REST and live stream alone, of a pipeline that others run.
+
+use std::process::ExitCode;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clickstream_event::Timestamp;
+use clickstream_stack::kafka::broker;
+use clickstream_stack::layout::Layout;
+use clickstream_stack::supervisor::{Component, State};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::console::live::Footer;
+use crate::console::steps::Steps;
+use crate::logging;
+use crate::logs::kafka::KafkaLog;
+use crate::results::{self, Arrived, Assembler, Latencies, Row};
+use crate::run_state::RunState;
+use crate::serving::pipeline::Reporter;
+use crate::serving::{self, Serving};
+
+use super::{interrupted, over, proving};
+
+/// Serves what stands in a Kafka until it is stopped.
+pub async fn run(config: Config) -> Result<ExitCode> {
+    let kafka = config.kafka_address();
+    let steps = Steps::new(config.json);
+    let layout = Layout::prepare(&config.stack.data_dir)?;
+    let listener = serving::bind(config.http_port).await?;
+    // each port has results of its own, so several can run beside each other and each goes on where it stopped
+    let name = format!("serve-{}", listener.local_addr()?.port());
+    logging::to_file(&layout.log_of(&name), &config.log_level, config.log_json);
+    broker::wait_ready(&kafka, Duration::from_secs(5), || None).await?;
+    let dir = layout.root().join(&name);
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let mut serving = Serving::start(&config, &dir, listener)?;
+    serving.follow_kafka(kafka.clone());
+    steps.line(&format!(
+        "Dashboard, REST and live stream of the results in {kafka}: {}\nResults are kept in {}; Ctrl-C stops.",
+        serving.url(),
+        dir.display()
+    ));
+    let shutdown = CancellationToken::new();
+    tokio::select! {
+        () = report(&config, &kafka, &serving, &shutdown, layout.log_of(&name)) => {}
+        () = interrupted() => {}
+        () = over(config.duration) => {}
+    }
+    shutdown.cancel();
+    serving.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says once a second how the pipeline is, as far as its topics show it.
+async fn report(
+    config: &Config,
+    kafka: &str,
+    serving: &Serving,
+    shutdown: &CancellationToken,
+    log_file: std::path::PathBuf,
+) {
+    let log = KafkaLog::new(kafka);
+    let mut reporter = Reporter::new(config, "flink", Box::new(log.clone()));
+    let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
+    let (rows, mut arrivals) = mpsc::channel(4096);
+    tokio::spawn({
+        let (kafka, shutdown) = (kafka.to_owned(), shutdown.clone());
+        async move { results::follow(&kafka, rows, shutdown).await }
+    });
+    let mut dead = Assembler::default();
+    let mut latencies = Latencies::default();
+    let mut footer = Footer::default();
+    let started = Timestamp::now();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            Some(arrived) = arrivals.recv() => {
+                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms).filter(|end| *end > started) {
+                    latencies.record(arrived.topic, end, arrived.at);
+                }
+                if let Arrived { row: Row::Dead(_), .. } = arrived {
+                    dead.take(arrived);
+                }
+            }
+            _ = second.tick() => {
+                footer.result_latency = latencies.overall();
+                footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
+                let answers = broker::wait_ready(kafka, Duration::from_millis(500), || None).await.is_ok();
+                footer.trouble = if answers { String::new() } else { format!("Kafka at {kafka} does not answer") };
+                // whoever runs the pipeline may run Flink too: nothing here depends on it
+                let component = Component {
+                    name: "kafka".into(),
+                    pid: None,
+                    state: if answers { State::External } else { State::Failed },
+                    restarts: 0,
+                    address: kafka.to_owned(),
+                    log: None,
+                };
+                if answers {
+                    let components = [component, RunState::ourselves(log_file.clone())];
+                    let status = tokio::task::block_in_place(|| reporter.report(&footer, &components, dead.reasons(), None));
+                    serving.status(status);
+                }
+            }
+        }
+    }
+}
