@@ -226,6 +226,8 @@ async function loadSparklines(top, site_id) {
     (async () => {
       if (!end) return;
       const window_end = new Date(Date.parse(end) - size).toISOString();
+      // a pipeline that has just begun has no such window
+      if (!state.history.some((row) => row.window_end === window_end)) return;
       const list = await get("/pages/top", { site_id, window_end }).catch(() => null);
       if (list) state.tops.set(window_end, list.rows);
     })(),
