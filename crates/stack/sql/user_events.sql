@@ -5,22 +5,21 @@
 -- each. What all of the last events have in common is asked of numbers: a page has been the same for 12 events if it last
 -- changed at event n - 11 or before.
 CREATE TEMPORARY VIEW counted_events AS
-SELECT *, COUNT(*) OVER (PARTITION BY site_id, user_id ORDER BY sorted_order) AS n
-FROM sorted_events;
+SELECT *, COUNT(*) OVER history AS n, LAG(page_url) OVER history AS previous_page
+FROM sorted_events
+WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order);
 
 CREATE TEMPORARY VIEW user_history AS
 SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
        -- (RAND() >= 0 is always true and keeps the planner from making a ring in each place that uses it)
        CASE WHEN RAND() >= 0 THEN ARRAY[{% for i in range(ring) %}ts_{{ i }}{% if not loop.last %}, {% endif %}{% endfor %}] END AS ring,
-       CASE WHEN MOD(n, 2) = 0 THEN odd_page ELSE even_page END AS previous_page,
-       last_other_event
+       last_page_change, last_other_event
 FROM (
   SELECT *,
          {% for i in range(ring) -%}
          MAX(CASE WHEN MOD(n, {{ ring }}) = {{ i }} THEN ts END) OVER history AS ts_{{ i }},
          {% endfor -%}
-         LAST_VALUE(CASE WHEN MOD(n, 2) = 0 THEN page_url END) OVER history AS even_page,
-         LAST_VALUE(CASE WHEN MOD(n, 2) = 1 THEN page_url END) OVER history AS odd_page,
+         MAX(CASE WHEN page_url = previous_page THEN 0 ELSE n END) OVER history AS last_page_change,
          MAX(CASE WHEN event_type = 'page_view' THEN 0 ELSE n END) OVER history AS last_other_event
   FROM counted_events
   WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order)
@@ -32,11 +31,7 @@ SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, 
        last_other_event, last_page_change, CASE WHEN RAND() >= 0 THEN {{ ts_before(1) }} END AS ts_1
        {%- for k in range(2, ring) if k < metronome_events or k in [fast_events - 1, repeated_events - 1, crawl_events - 1] %},
        {{ ts_before(k) }} AS ts_{{ k }}{% endfor %}
-FROM (
-  SELECT *,
-         MAX(CASE WHEN page_url = previous_page THEN 0 ELSE n END) OVER (PARTITION BY site_id, user_id ORDER BY sorted_order) AS last_page_change
-  FROM user_history
-);
+FROM user_history;
 
 -- `spread` is how far apart the last {{ metronome_events - 1 }} gaps are: {{ metronome_events - 1 }}·Q − S², Q being the sum of their squares and S their sum.
 CREATE TEMPORARY VIEW user_gaps AS

@@ -10,19 +10,19 @@ use serde_json::Value;
 
 use crate::harness::{SPOILT, binary, signal, text, until};
 
-const SHORT: [&str; 4] = ["--window", "5s", "--slide", "1s"];
+pub const SHORT: [&str; 4] = ["--window", "5s", "--slide", "1s"];
 
-fn on(command: &str, dir: &Path) -> Command {
+pub fn on(command: &str, dir: &Path) -> Command {
     let mut process = binary();
     process.args([command, "--engine", "embedded", "--data-dir"]).arg(dir);
     process
 }
 
 /// A running `up`; killed hard when it goes out of scope.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn up(dir: &Path, more: &[&str]) -> Self {
+    pub fn up(dir: &Path, more: &[&str]) -> Self {
         let out = std::fs::File::create(dir.join("up.out")).unwrap();
         let child = on("up", dir)
             .args(["--json", "--rate", "2000"])
@@ -46,7 +46,7 @@ impl Running {
     }
 
     /// Ends it as Ctrl-C does.
-    fn interrupt(mut self) {
+    pub fn interrupt(mut self) {
         signal(self.0.id() as i32, libc::SIGTERM);
         assert!(self.0.wait().unwrap().success());
         std::mem::forget(self);
@@ -62,7 +62,7 @@ impl Drop for Running {
 }
 
 /// The verdict, and the exit code.
-fn verify(dir: &Path) -> (Value, i32) {
+pub fn verify(dir: &Path) -> (Value, i32) {
     let output = on("verify", dir).args(SHORT).arg("--json").output().unwrap();
     let code = output.status.code().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| Value::String(text(&output)));
@@ -70,12 +70,17 @@ fn verify(dir: &Path) -> (Value, i32) {
 }
 
 /// Windows in the output of `up`.
-fn windows(dir: &Path) -> Vec<Value> {
+pub fn windows(dir: &Path) -> Vec<Value> {
+    output_of(dir, "window")
+}
+
+/// Lines of a type in the output of `up`.
+pub fn output_of(dir: &Path, kind: &str) -> Vec<Value> {
     let output = std::fs::read_to_string(dir.join("up.out")).unwrap_or_default();
     output
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|line| line["type"] == "window")
+        .filter(|line| line["type"] == kind)
         .collect()
 }
 

@@ -9,6 +9,7 @@ mod feed;
 mod harness;
 mod kafka;
 mod kills;
+mod numbers;
 mod pipeline;
 mod plan;
 mod recount;

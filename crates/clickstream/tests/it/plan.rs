@@ -33,8 +33,8 @@ pub fn check_shared(world: &World, is_textbook: bool) {
     }
     let expected = [
         ("source_partition by processing_time", 1),
-        // four steps of what is known of a user, and the flags among a user's events
-        ("site_id, user_id by sorted_order", 5),
+        // three steps of what is known of a user, and the flags among a user's events
+        ("site_id, user_id by sorted_order", 4),
         ("site_id, user_id, page_url by sorted_order", 1),
         ("site_id, user_id, product_id by sorted_order", 1),
         // two steps of what is known of a session
