@@ -61,7 +61,8 @@ fn client(address: &str, client: u64, size: u64, until: Instant) -> (u64, Vec<u6
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body.as_bytes()).unwrap();
         let mut length = 0;
-        while !answer[..length].windows(4).any(|end| end == b"\r\n\r\n") || !answer[..length].ends_with(b"}") {
+        while !answer[..length].windows(4).any(|end| end == b"\r\n\r\n") || !answer[..length].ends_with(b"}")
+        {
             let read = stream.read(&mut answer[length..]).unwrap();
             assert!(read > 0, "the collector closed the connection");
             length += read;
@@ -85,7 +86,8 @@ async fn main() {
     let (address, what) = match &url {
         Some(url) => (url.trim_start_matches("http://").trim_end_matches('/').to_owned(), url.as_str()),
         None => {
-            let collector = Collector::open(Options::new("shop"), Arc::new(Void(AtomicU64::new(0))), dir.path()).unwrap();
+            let collector =
+                Collector::open(Options::new("shop"), Arc::new(Void(AtomicU64::new(0))), dir.path()).unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap().to_string();
             let shutdown = shutdown.clone();
@@ -110,7 +112,8 @@ async fn main() {
     }
     let rate = events as f64 / began.elapsed().as_secs_f64();
     times.sort_unstable();
-    let at = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| *us as f64 / 1_000.0);
+    let at =
+        |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| *us as f64 / 1_000.0);
     println!(
         "{what}: {rate:.0} events/s accepted in batches of {size} by {clients} clients; answers after {:.1} ms (p50), {:.1} ms (p99); {refused} batches sent away",
         at(0.5),

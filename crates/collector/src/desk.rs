@@ -59,7 +59,7 @@ pub struct Desk {
     /// What a record's partition is chosen by.
     pub key_of: KeyOf,
     /// What became of everything.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
 }
 
 /// Who sent a request.
@@ -266,13 +266,17 @@ impl Desk {
         if records.is_empty() {
             claims.acknowledged(now);
         } else {
-            let intake = Arc::clone(&self.intake);
+            let (intake, counters) = (Arc::clone(&self.intake), Arc::clone(&self.counters));
+            let accepted = outcome.accepted as u64;
             let (failed, failure) = tokio::sync::oneshot::channel();
             // goes on when the client's patience, or ours, has ended: what the log takes late must be known
             tokio::spawn(async move {
                 let ending = append(&*intake, records, now).await;
                 match ending {
-                    Ok(()) => claims.acknowledged(Timestamp::now()),
+                    Ok(()) => {
+                        counters.accepted(accepted);
+                        claims.acknowledged(Timestamp::now());
+                    }
                     Err(error) => {
                         tracing::debug!(%error, "a request was not written");
                         let _ = failed.send(error);
@@ -303,7 +307,6 @@ impl Desk {
                 return Err(Refusal::Overload);
             }
         }
-        self.counters.accepted(outcome.accepted as u64);
         self.counters.repeated(outcome.repeated as u64);
         self.counters.not_counted(outcome.not_counted.len() as u64);
         Ok(outcome)

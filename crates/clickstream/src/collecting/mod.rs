@@ -89,6 +89,11 @@ impl Collecting {
         Ok(Self { url, collector, shutdown, server })
     }
 
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Takes no more requests; those that are open get an answer.
     pub async fn stop(self) {
         self.shutdown.cancel();

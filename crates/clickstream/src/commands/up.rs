@@ -26,7 +26,7 @@ use crate::run_state::{JobState, RunState};
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
-use super::{end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
+use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(config: Config) -> Result<ExitCode> {
@@ -150,6 +150,7 @@ async fn serve(
         .map(|listener| Collecting::start(config, stack.layout(), listener, intake, Box::new(log.clone())))
         .transpose()?;
     welcome(steps, config, stack, serving.url(), collector.as_ref());
+    addresses(steps, serving.url(), collector.as_ref().map(Collecting::url));
     let reporter = Reporter::new(config, "flink", Box::new(log.clone()));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {

@@ -27,7 +27,7 @@ use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
-use super::{end_generator, facts, interrupted, over, proving, what_comes};
+use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
 pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
@@ -63,8 +63,9 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     let log = Box::new(EmbeddedLog::new(&layout.embedded()));
     let collector =
         collector.map(|listener| Collecting::start(&config, &layout, listener, intake, log)).transpose()?;
-    let addresses = [serving.url().to_owned(), collecting::shown(collector.as_ref())];
-    welcome(&steps, &config, &layout, pipeline.figures().replayed, (began.elapsed(), addresses));
+    let shown = [serving.url().to_owned(), collecting::shown(collector.as_ref())];
+    welcome(&steps, &config, &layout, pipeline.figures().replayed, (began.elapsed(), shown));
+    addresses(&steps, serving.url(), collector.as_ref().map(Collecting::url));
     let outcome = serve(&config, &layout, &pipeline, arrivals, &serving).await;
     let stopping = Instant::now();
     if let Some(collector) = collector {
