@@ -64,10 +64,8 @@ pub fn refusal(refusal: &Refusal) -> Response {
 
 fn later(wait: Duration, detail: &str) -> Response {
     let mut response = problem(StatusCode::TOO_MANY_REQUESTS, detail, Value::Null);
-    response.headers_mut().insert(
-        header::RETRY_AFTER,
-        HeaderValue::from(wait.as_secs().max(1) + u64::from(wait.subsec_nanos() > 0 && wait.as_secs() > 0)),
-    );
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

@@ -94,6 +94,11 @@ impl Collecting {
         &self.url
     }
 
+    /// The collector itself, for its counts.
+    pub fn collector(&self) -> Collector {
+        self.collector.clone()
+    }
+
     /// Takes no more requests; those that are open get an answer.
     pub async fn stop(self) {
         self.shutdown.cancel();

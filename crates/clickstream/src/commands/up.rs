@@ -151,7 +151,8 @@ async fn serve(
         .transpose()?;
     welcome(steps, config, stack, serving.url(), collector.as_ref());
     addresses(steps, serving.url(), collector.as_ref().map(Collecting::url));
-    let reporter = Reporter::new(config, "flink", Box::new(log.clone()));
+    let reporter =
+        Reporter::new(config, "flink", Box::new(log.clone()), collector.as_ref().map(Collecting::collector));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, stack, &producer, site, arrivals, &proof, (serving, reporter)) => outcome,

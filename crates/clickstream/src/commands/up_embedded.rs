@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use clickstream_collector::Collector;
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::StackError;
 use clickstream_stack::layout::Layout;
@@ -66,7 +67,9 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     let shown = [serving.url().to_owned(), collecting::shown(collector.as_ref())];
     welcome(&steps, &config, &layout, pipeline.figures().replayed, (began.elapsed(), shown));
     addresses(&steps, serving.url(), collector.as_ref().map(Collecting::url));
-    let outcome = serve(&config, &layout, &pipeline, arrivals, &serving).await;
+    let outcome =
+        serve(&config, &layout, &pipeline, arrivals, &serving, collector.as_ref().map(Collecting::collector))
+            .await;
     let stopping = Instant::now();
     if let Some(collector) = collector {
         collector.stop().await;
@@ -137,6 +140,7 @@ async fn serve(
     pipeline: &Pipeline,
     arrivals: mpsc::Receiver<Arrived>,
     serving: &Serving,
+    collector: Option<Collector>,
 ) -> Result<()> {
     let shutdown = CancellationToken::new();
     let inlet = pipeline.inlet().clone();
@@ -144,7 +148,7 @@ async fn serve(
         .generate
         .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
     let log = EmbeddedLog::new(&layout.embedded());
-    let reporter = Reporter::new(config, "embedded", Box::new(log.clone()));
+    let reporter = Reporter::new(config, "embedded", Box::new(log.clone()), collector);
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, layout, pipeline, arrivals, &proof, (serving, reporter)) => outcome,

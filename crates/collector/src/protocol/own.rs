@@ -16,6 +16,9 @@
 //! What is read is read as [`clickstream_event::decode`] does: a number where a text is expected is its text, and so on.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clickstream_event::validate::Reason;
 use clickstream_event::{Event, EventType, Record, Rules, Timestamp, decode};
@@ -80,7 +83,7 @@ fn draft(event: Event<'_>, is_gap: impl Fn(&str) -> bool, sent: Option<Timestamp
     let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
     Draft {
         kind: event.event_type,
-        event_id: given("event_id", event.event_id),
+        event_id: given("event_id", event.event_id).or_else(|| Some(fresh_id())),
         site_id: given("site_id", event.site_id),
         user_id: given("user_id", event.user_id),
         session_id: given("session_id", event.session_id),
@@ -94,6 +97,13 @@ fn draft(event: Event<'_>, is_gap: impl Fn(&str) -> bool, sent: Option<Timestamp
         created: (!is_gap("timestamp")).then_some(event.timestamp),
         sent,
     }
+}
+
+/// An id that no other event has: who sends none cannot be told from others that send the same.
+fn fresh_id() -> String {
+    static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}{:08x}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A time that may be absent, but not be something else.
@@ -152,7 +162,8 @@ mod tests {
         let draft =
             one(&json!({"event_type": "click", "page_url": "/a", "element": "buy", "user_id": 7})).unwrap();
         assert_eq!(draft.kind, EventType::Click);
-        assert_eq!((draft.event_id, draft.site_id, draft.session_id), (None, None, None));
+        assert_eq!((draft.site_id, draft.session_id), (None, None));
+        assert_ne!(draft.event_id, one(&json!({"event_type": "click", "page_url": "/a"})).unwrap().event_id);
         assert_eq!(draft.user_id.as_deref(), Some("7"));
         assert_eq!((draft.created, draft.sent), (None, None));
         let whole = json!({"event_id": "e", "site_id": "s", "event_type": "purchase", "user_id": "u", "session_id": "v",
