@@ -1,7 +1,7 @@
 //! How many events per second a collector takes: `cargo run --release -p clickstream-collector --example flood -- [URL] [options]`.
 //!
 //! Without a URL it starts a collector of its own on a log in memory, in this process. With one, as `http://127.0.0.1:8090`, it floods
-//! that. Options: `--clients N` (8), `--batch N` (200), `--seconds N` (10), `--sites N` (1).
+//! that. Options: `--clients N` (8), `--batch N` (200), `--seconds N` (10).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a tool that cannot go on should panic")]
 
@@ -44,6 +44,13 @@ fn body(client: u64, batch: u64, size: u64) -> String {
     format!("[{}]", events.join(","))
 }
 
+/// Events that an answer says are accepted; `None` if it is no success.
+fn accepted(answer: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(answer).ok()?.strip_prefix("HTTP/1.1 200")?;
+    let body: serde_json::Value = serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()?;
+    body["accepted"].as_u64()
+}
+
 /// Sends batches one after the other on one connection; returns events and the times of the answers in microseconds.
 fn client(address: &str, client: u64, size: u64, until: Instant) -> (u64, Vec<u64>, u64) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -68,10 +75,9 @@ fn client(address: &str, client: u64, size: u64, until: Instant) -> (u64, Vec<u6
             length += read;
         }
         times.push(began.elapsed().as_micros() as u64);
-        if answer.starts_with(b"HTTP/1.1 200") {
-            events += size;
-        } else {
-            refused += 1;
+        match accepted(&answer[..length]) {
+            Some(accepted) => events += accepted,
+            None => refused += 1,
         }
     }
     (events, times, refused)

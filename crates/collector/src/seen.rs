@@ -235,6 +235,8 @@ impl Drop for Claims {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_795_583_043_021);
@@ -280,5 +282,30 @@ mod tests {
         // partitions are read one after the other: times go back
         seen.restore([("s", "old", Timestamp(NOW.0 + 9_800_000))].into_iter());
         assert!(is_known(&seen, "old", NOW.0 + 9_990_000));
+    }
+
+    proptest! {
+        /// Against a memory that forgets nothing: known for ten minutes, forgotten a minute later, and never known before the log has it.
+        #[test]
+        fn like_a_memory_without_bounds(steps in prop::collection::vec((0u8..12, 0i64..200_000, any::<bool>()), 1..80)) {
+            let seen = Seen::default();
+            let mut acknowledged: HashMap<u8, i64> = HashMap::new();
+            let mut now = NOW.0;
+            for (id, passed, succeeds) in steps {
+                now += passed;
+                let mut claims = seen.claims();
+                let known = claims.claim("s", &id.to_string(), Timestamp(now));
+                let age = acknowledged.get(&id).map(|at| now - at);
+                match known {
+                    Known::New => prop_assert!(age.is_none_or(|age| age > MEMORY_MS), "{age:?}"),
+                    Known::Acknowledged => prop_assert!(age.is_some_and(|age| age <= MEMORY_MS + MINUTE_MS), "{age:?}"),
+                    Known::UnderWay(_) => prop_assert!(false, "nobody else writes"),
+                }
+                if matches!(known, Known::New) && succeeds {
+                    claims.acknowledged(Timestamp(now));
+                    acknowledged.insert(id, now);
+                }
+            }
+        }
     }
 }

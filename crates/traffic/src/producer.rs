@@ -129,7 +129,7 @@ impl Together {
             && let Some(done) = lock(&self.done).take()
         {
             let failure = lock(&self.failure).take();
-            let _ = done.send(failure.map_or(Ok(()), |why| Err(ProducerError::Closed(why))));
+            let _ = done.send(failure.map_or(Ok(()), |why| Err(ProducerError::Undelivered(why))));
         }
     }
 }
@@ -193,6 +193,9 @@ pub enum ProducerError {
     /// The log takes no events any more.
     #[error("the log takes no more events: {0}")]
     Closed(String),
+    /// Kafka did not take some records that were sent together.
+    #[error("Kafka did not take all of the events: {0}")]
+    Undelivered(String),
     /// Kafka did not take everything before the deadline.
     #[error("{0} events were not acknowledged by Kafka in time; is the broker running?")]
     Unflushed(u64),
