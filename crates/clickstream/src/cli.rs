@@ -90,7 +90,7 @@ pub fn command() -> Command {
             &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_unusual", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json", "log_level", "log_format", "data_dir"],
         ))
         .subcommand(subcommand("status", "Show what runs: processes, their addresses and logs, and the job", "Example:\n  clickstream status --json", &["data_dir", "json"]))
-        .subcommand(subcommand("doctor", "Check this machine: Java, Maven, memory, disk, ports; and say how to get what is missing", "", &["data_dir", "json", "kafka", "flink", "flink_gateway", "kafka_port", "flink_port", "gateway_port", "http_port"]))
+        .subcommand(subcommand("doctor", "Check this machine: Java, Maven, memory, disk, ports; and say how to get what is missing", "", &["data_dir", "json", "kafka", "flink", "flink_gateway", "kafka_port", "flink_port", "gateway_port", "http_port", "collector", "collector_port"]))
         .subcommand(subcommand("config", "Show the configuration in effect, with the source of each value", "Example:\n  CLICKSTREAM_RATE=200 clickstream config", &[]))
         .subcommand(subcommand("down", "Stop a running `up`, as Ctrl-C does", "", &["data_dir"]))
         .subcommand(

@@ -10,10 +10,12 @@
 //! | [`proof`] | recounts a log and compares every row; explains a number |
 //! | [`console`] | draws steps, tables and the live view |
 //! | [`run_state`] | what runs, written by `up` for `status` and `down` |
+//! | [`collecting`] | events of web sites, on their way into the log |
 //! | [`serving`] | store, REST, live stream and dashboard beside the pipeline |
 //! | [`logging`] | our own log, in a file |
 
 mod cli;
+mod collecting;
 mod commands;
 mod config;
 mod console;

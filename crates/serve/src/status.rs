@@ -40,6 +40,8 @@ pub struct PipelineStatus {
     pub partitions: Vec<PartitionStatus>,
     /// Dead letters by reason, late ones among them.
     pub dead_letters: BTreeMap<String, u64>,
+    /// What became of the messages that web sites sent, if they can send any: `accepted`, `repeated`, ….
+    pub collected: BTreeMap<String, u64>,
     /// What the proof beside the pipeline says.
     pub proof: ProofStatus,
     /// The processes.

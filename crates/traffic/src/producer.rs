@@ -3,7 +3,7 @@
 //! With `enable.idempotence` the broker drops what a retry sends twice, and keeps the order per partition. A full queue
 //! makes the caller wait; nothing is dropped.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
 
 /// Where events go: Kafka, or another log of the same topics.
 pub trait EventSink: Send + Sync {
@@ -103,11 +104,34 @@ pub struct Context {
     shared: Arc<Shared>,
 }
 
-/// What a record carries until it is acknowledged: when it was sent, in microseconds since the epoch, as measured against.
-#[derive(Clone, Copy)]
+/// What a record carries until it is acknowledged: when it was sent, in microseconds since the epoch, as measured against, and who
+/// waits for it.
 pub struct Sent {
     measured_from_us: i64,
     heartbeat: bool,
+    together: Option<Arc<Together>>,
+}
+
+/// Records that somebody waits for together.
+struct Together {
+    left: AtomicUsize,
+    failure: Mutex<Option<String>>,
+    done: Mutex<Option<oneshot::Sender<Result<(), ProducerError>>>>,
+}
+
+impl Together {
+    /// One of them is decided; the last tells how all ended.
+    fn end(&self, failure: Option<String>) {
+        if let Some(why) = failure {
+            lock(&self.failure).get_or_insert(why);
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(done) = lock(&self.done).take()
+        {
+            let failure = lock(&self.failure).take();
+            let _ = done.send(failure.map_or(Ok(()), |why| Err(ProducerError::Undelivered(why))));
+        }
+    }
 }
 
 impl ClientContext for Context {}
@@ -125,6 +149,9 @@ impl ProducerContext for Context {
             && let Some(flag) = lock(&self.shared.beating).get(partition.max(0) as usize)
         {
             flag.store(false, Ordering::Relaxed);
+        }
+        if let Some(together) = &sent.together {
+            together.end(result.as_ref().err().map(|(error, _)| error.to_string()));
         }
         match result {
             Ok(_) => {
@@ -166,6 +193,9 @@ pub enum ProducerError {
     /// The log takes no events any more.
     #[error("the log takes no more events: {0}")]
     Closed(String),
+    /// Kafka did not take some records that were sent together.
+    #[error("Kafka did not take all of the events: {0}")]
+    Undelivered(String),
     /// Kafka did not take everything before the deadline.
     #[error("{0} events were not acknowledged by Kafka in time; is the broker running?")]
     Unflushed(u64),
@@ -216,6 +246,38 @@ impl Producer {
         self.flush(Duration::from_secs(10)).await
     }
 
+    /// Sends records, each with its key, if it has one; the answer comes when **all** of them are acknowledged, or one was given up.
+    /// They go the same way as heartbeats, so that none of these makes them late. Does not wait for room: a full queue is an error
+    /// at once, and some of the records may be sent all the same.
+    pub fn append<'r>(
+        &self,
+        records: impl ExactSizeIterator<Item = (Option<&'r str>, &'r [u8])>,
+    ) -> oneshot::Receiver<Result<(), ProducerError>> {
+        let (done, answer) = oneshot::channel();
+        // one more, so that the last acknowledgement cannot come before the last record is sent
+        let together = Arc::new(Together {
+            left: AtomicUsize::new(records.len() + 1),
+            failure: Mutex::default(),
+            done: Mutex::new(Some(done)),
+        });
+        let measured_from_us = micros();
+        for (key, value) in records {
+            let sent =
+                Box::new(Sent { measured_from_us, heartbeat: false, together: Some(Arc::clone(&together)) });
+            let mut record: BaseRecord<'_, str, [u8], Box<Sent>> =
+                BaseRecord::with_opaque_to(topic::EVENTS, sent).payload(value);
+            record.key = key;
+            match self.inner.send(record) {
+                Ok(()) => {
+                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
+                }
+                Err((error, _)) => together.end(Some(error.to_string())),
+            }
+        }
+        together.end(None);
+        answer
+    }
+
     /// Partitions of the events topic.
     pub fn partitions(&self) -> i32 {
         self.partitions
@@ -228,7 +290,7 @@ impl Producer {
         if flag.swap(true, Ordering::Relaxed) {
             return;
         }
-        let sent = Box::new(Sent { measured_from_us: 0, heartbeat: true });
+        let sent = Box::new(Sent { measured_from_us: 0, heartbeat: true, together: None });
         let record: BaseRecord<'_, str, [u8], Box<Sent>> =
             BaseRecord::with_opaque_to(topic::EVENTS, sent).partition(partition).payload(value);
         if self.inner.send(record).is_err() {
@@ -276,7 +338,7 @@ impl EventSink for Producer {
         made_at_us: i64,
         truth: Option<&'static str>,
     ) -> Result<(), ProducerError> {
-        let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false });
+        let sent = Box::new(Sent { measured_from_us: made_at_us, heartbeat: false, together: None });
         let mut record = BaseRecord::with_opaque_to(topic::EVENTS, sent).key(key).payload(value);
         if let Some(truth) = truth {
             record = record.headers(OwnedHeaders::new().insert(Header { key: "truth", value: Some(truth) }));

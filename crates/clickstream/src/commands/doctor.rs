@@ -106,11 +106,13 @@ fn checks(config: &Config) -> Vec<Check> {
         });
         return checks;
     }
+    let collector = config.collector.as_ref().map_or(0, |collector| collector.port);
     for (used, port, purpose, flag) in [
         (stack.external_kafka.is_none(), stack.kafka_port, "Kafka", "kafka-port"),
         (stack.external_flink.is_none(), stack.flink_port, "Flink", "flink-port"),
         (stack.external_flink.is_none(), stack.gateway_port, "the SQL Gateway", "gateway-port"),
         (config.http_port != 0, config.http_port, "the dashboard", "http-port"),
+        (collector != 0, collector, "the collector", "collector-port"),
     ] {
         if used {
             checks.push(match ports::check(&[Wanted { port, purpose, flag }]) {

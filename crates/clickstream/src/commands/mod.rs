@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::layers::Settings;
 use crate::config::{Config, ConfigError, last_up, time_text};
+use crate::console::steps::Steps;
 
 /// Runs the command that was given.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
@@ -155,6 +156,16 @@ fn what_comes(config: &Config) -> String {
         time_text(windows.size_ms()),
         time_text(windows.slide_ms())
     )
+}
+
+/// Where to reach us, for whoever reads JSON lines.
+fn addresses(steps: &Steps, dashboard: &str, collector: Option<&str>) {
+    if steps.is_json() {
+        println!(
+            "{}",
+            serde_json::json!({ "type": "addresses", "dashboard": dashboard, "collector": collector })
+        );
+    }
 }
 
 /// A table without lines around it, for lists of facts.

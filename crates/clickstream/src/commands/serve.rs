@@ -63,7 +63,7 @@ async fn report(
     log_file: std::path::PathBuf,
 ) {
     let log = KafkaLog::new(kafka);
-    let mut reporter = Reporter::new(config, "flink", Box::new(log.clone()));
+    let mut reporter = Reporter::new(config, "flink", Box::new(log.clone()), None);
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let (rows, mut arrivals) = mpsc::channel(4096);
     tokio::spawn({

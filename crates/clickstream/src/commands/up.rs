@@ -11,9 +11,11 @@ use clickstream_stack::supervisor::State;
 use clickstream_stack::{Stack, StackError, java, provision};
 use clickstream_traffic::{Generator, Producer, heartbeat};
 use console::style;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::collecting::{self, Collecting};
 use crate::config::{Config, ConfigError, Engine, last_up};
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
@@ -24,7 +26,7 @@ use crate::run_state::{JobState, RunState};
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
-use super::{end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
+use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(config: Config) -> Result<ExitCode> {
@@ -35,6 +37,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     let steps = Arc::new(Steps::new(config.json));
     let layout = Layout::prepare(&config.stack.data_dir)?;
     let dashboard = serving::bind(config.http_port).await?;
+    let collector = collecting::bind(&config).await?;
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
     let began = Instant::now();
     let starting = Stack::start(config.stack.clone(), Arc::clone(&steps) as _);
@@ -49,8 +52,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
     let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
     serving.follow_kafka(stack.kafka_address().to_owned());
-    welcome(&steps, &config, &stack, serving.url());
-    let outcome = serve(&config, &stack, &serving).await;
+    let outcome = serve(&config, &stack, &serving, collector, &steps).await;
     steps.line("stopping …");
     let stopping = Instant::now();
     serving.stop().await;
@@ -100,9 +102,10 @@ fn choose_engine(config: &Config) -> Result<Choice> {
     }
 }
 
-fn welcome(steps: &Steps, config: &Config, stack: &Stack, dashboard: &str) {
+fn welcome(steps: &Steps, config: &Config, stack: &Stack, dashboard: &str, collector: Option<&Collecting>) {
     let rows = [
         ["Dashboard".to_owned(), dashboard.to_owned()],
+        ["Collector".to_owned(), collecting::shown(collector)],
         ["Flink web UI".to_owned(), stack.flink_url().to_owned()],
         ["Kafka".to_owned(), stack.kafka_address().to_owned()],
         ["Results".to_owned(), format!("topics {}, …", topic::TOP_PAGES)],
@@ -115,7 +118,13 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack, dashboard: &str) {
     ));
 }
 
-async fn serve(config: &Config, stack: &Stack, serving: &Serving) -> Result<()> {
+async fn serve(
+    config: &Config,
+    stack: &Stack,
+    serving: &Serving,
+    listener: Option<TcpListener>,
+    steps: &Steps,
+) -> Result<()> {
     let shutdown = CancellationToken::new();
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
@@ -136,7 +145,14 @@ async fn serve(config: &Config, stack: &Stack, serving: &Serving) -> Result<()> 
         tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
     });
     let log = KafkaLog::new(stack.kafka_address());
-    let reporter = Reporter::new(config, "flink", Box::new(log.clone()));
+    let intake = Arc::new(collecting::kafka::Producing(producer.clone()));
+    let collector = listener
+        .map(|listener| Collecting::start(config, stack.layout(), listener, intake, Box::new(log.clone())))
+        .transpose()?;
+    welcome(steps, config, stack, serving.url(), collector.as_ref());
+    addresses(steps, serving.url(), collector.as_ref().map(Collecting::url));
+    let reporter =
+        Reporter::new(config, "flink", Box::new(log.clone()), collector.as_ref().map(Collecting::collector));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, stack, &producer, site, arrivals, &proof, (serving, reporter)) => outcome,
@@ -144,6 +160,9 @@ async fn serve(config: &Config, stack: &Stack, serving: &Serving) -> Result<()> 
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
     };
+    if let Some(collector) = collector {
+        collector.stop().await;
+    }
     shutdown.cancel();
     end_generator(generator).await;
     let _ = tokio::time::timeout(Duration::from_secs(1), heartbeats).await;
@@ -198,7 +217,7 @@ async fn show(
                     return Err(error.into());
                 }
                 let counts = producer.counts();
-                footer.events_per_second = config.generate.then(|| (counts.acknowledged - acknowledged) as f64);
+                footer.events_per_second = (config.generate || config.collector.is_some()).then(|| (counts.acknowledged - acknowledged) as f64);
                 acknowledged = counts.acknowledged;
                 if seconds % 60 == 59 {
                     latencies.age();

@@ -1,10 +1,11 @@
 //! `clickstream up --embedded`: the same product in this process.
 
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use clickstream_collector::Collector;
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::StackError;
 use clickstream_stack::layout::Layout;
@@ -14,6 +15,7 @@ use console::style;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::collecting::{self, Collecting};
 use crate::config::{Config, last_up};
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
@@ -26,7 +28,7 @@ use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
-use super::{end_generator, facts, interrupted, over, proving, what_comes};
+use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
 pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
@@ -36,6 +38,7 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     }
     let layout = Layout::prepare(&config.stack.data_dir)?;
     let dashboard = serving::bind(config.http_port).await?;
+    let collector = collecting::bind(&config).await?;
     if instead_of.is_some() && layout.kafka().exists() && !layout.embedded().exists() {
         steps.line(&format!(
             "{} holds a Kafka log too; it stays as it is, and the embedded engine begins with a log of its own",
@@ -57,9 +60,20 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     let pipeline = Pipeline::start(settings, rows)?;
     let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
     serving.follow_files(&layout.embedded());
-    welcome(&steps, &config, &layout, pipeline.figures().replayed, (began.elapsed(), serving.url()));
-    let outcome = serve(&config, &layout, &pipeline, arrivals, &serving).await;
+    let intake = Arc::new(collecting::embedded::Into(pipeline.inlet().clone()));
+    let log = Box::new(EmbeddedLog::new(&layout.embedded()));
+    let collector =
+        collector.map(|listener| Collecting::start(&config, &layout, listener, intake, log)).transpose()?;
+    let shown = [serving.url().to_owned(), collecting::shown(collector.as_ref())];
+    welcome(&steps, &config, &layout, pipeline.figures().replayed, (began.elapsed(), shown));
+    addresses(&steps, serving.url(), collector.as_ref().map(Collecting::url));
+    let outcome =
+        serve(&config, &layout, &pipeline, arrivals, &serving, collector.as_ref().map(Collecting::collector))
+            .await;
     let stopping = Instant::now();
+    if let Some(collector) = collector {
+        collector.stop().await;
+    }
     serving.stop().await;
     let stopped = tokio::task::spawn_blocking(move || pipeline.stop()).await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
@@ -95,7 +109,7 @@ fn welcome(
     config: &Config,
     layout: &Layout,
     replayed: u64,
-    (took, dashboard): (Duration, &str),
+    (took, [dashboard, collector]): (Duration, [String; 2]),
 ) {
     steps.line(&format!(
         "{} the embedded engine runs{} ({:.1} s)",
@@ -108,7 +122,8 @@ fn welcome(
         took.as_secs_f64()
     ));
     let rows = [
-        ["Dashboard".to_owned(), dashboard.to_owned()],
+        ["Dashboard".to_owned(), dashboard],
+        ["Collector".to_owned(), collector],
         ["Events and results".to_owned(), layout.embedded().display().to_string()],
         ["Log of this process".to_owned(), layout.log_of("clickstream").display().to_string()],
     ];
@@ -125,6 +140,7 @@ async fn serve(
     pipeline: &Pipeline,
     arrivals: mpsc::Receiver<Arrived>,
     serving: &Serving,
+    collector: Option<Collector>,
 ) -> Result<()> {
     let shutdown = CancellationToken::new();
     let inlet = pipeline.inlet().clone();
@@ -132,7 +148,7 @@ async fn serve(
         .generate
         .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
     let log = EmbeddedLog::new(&layout.embedded());
-    let reporter = Reporter::new(config, "embedded", Box::new(log.clone()));
+    let reporter = Reporter::new(config, "embedded", Box::new(log.clone()), collector);
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
         outcome = show(config, layout, pipeline, arrivals, &proof, (serving, reporter)) => outcome,
@@ -190,7 +206,7 @@ async fn show(
                 }
                 let inlet = pipeline.inlet();
                 let now = inlet.acknowledged();
-                footer.events_per_second = config.generate.then(|| (now - acknowledged) as f64);
+                footer.events_per_second = (config.generate || config.collector.is_some()).then(|| (now - acknowledged) as f64);
                 acknowledged = now;
                 if seconds % 60 == 59 {
                     latencies.age();
@@ -202,8 +218,8 @@ async fn show(
                 seconds += 1;
                 (footer.late, footer.bad) = assembler.dead();
                 footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
-                footer.trouble = if config.generate { String::new() } else {
-                    format!("no sample traffic, and nothing else can write to {} here yet", topic::EVENTS)
+                footer.trouble = if config.generate || config.collector.is_some() { String::new() } else {
+                    format!("no sample traffic and no collector: nothing can write to {} here", topic::EVENTS)
                 };
                 live.footer(&footer);
                 write_state(layout, &footer);

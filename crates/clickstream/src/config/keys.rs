@@ -42,6 +42,7 @@ impl Key {
 const TRAFFIC: &str = "Sample traffic";
 const WINDOWS: &str = "Windows and event time";
 const STACK: &str = "Kafka and Flink";
+const COLLECTOR: &str = "Collector";
 const URLS: &str = "Addresses of pages (collector and access logs)";
 const GENERAL: &str = "General";
 
@@ -195,6 +196,35 @@ pub const KEYS: &[Key] = &[
         "8080",
         GENERAL,
         "Port of the dashboard, REST and live stream, on this machine only; 0 for any that is free",
+    ),
+    key("collector", Form::NegativeSwitch, "true", COLLECTOR, "Take no events over HTTP"),
+    key(
+        "collector_port",
+        Form::Value("PORT"),
+        "8090",
+        COLLECTOR,
+        "Port that takes events of web sites, on this machine only; 0 for any that is free",
+    ),
+    key(
+        "collector_time",
+        Form::Value("CLOCK"),
+        "arrival",
+        COLLECTOR,
+        "When an event was: arrival (our clock), or client (the tracker's, corrected). What waited at a client longer than --max-disorder is late then",
+    ),
+    key(
+        "collector_keys",
+        Form::Value("KEYS"),
+        "",
+        COLLECTOR,
+        "Who may send for which site: site=key,site2=key2. A key is what a tracker names itself by: Segment's write key, Plausible's domain, Snowplow's appId. By default anybody, for any site",
+    ),
+    key(
+        "collector_rate",
+        Form::Value("N"),
+        "50000",
+        COLLECTOR,
+        "Events per second that one address, and one site, may send; 0 for no limit",
     ),
     key("partitions", Form::Value("N"), "4", STACK, "Partitions of a new events topic"),
     key("result_partitions", Form::Value("N"), "4", STACK, "Partitions of each new result topic"),

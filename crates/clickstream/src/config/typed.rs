@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clickstream_collector::EventTime;
 use clickstream_event::page_url::{Query, UrlRules};
 use clickstream_event::{Rules, Windows};
 use clickstream_stack::job::control::Execution;
@@ -27,6 +28,19 @@ pub enum Engine {
     Embedded,
 }
 
+/// What takes events over HTTP.
+#[derive(Clone, Debug)]
+pub struct CollectorConfig {
+    /// Its port.
+    pub port: u16,
+    /// Whose clock counts.
+    pub time: EventTime,
+    /// Keys with their sites.
+    pub keys: Vec<(String, String)>,
+    /// Events per second of one address, and of one site; 0 for no limit.
+    pub rate: u32,
+}
+
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -42,6 +56,8 @@ pub struct Config {
     pub auto_heap: bool,
     /// How addresses from outside become pages.
     pub urls: UrlRules,
+    /// What takes events over HTTP, if anything does.
+    pub collector: Option<CollectorConfig>,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// Port of the dashboard.
@@ -94,6 +110,15 @@ impl Config {
         let http_port = read.whole("http_port", 0, 65_535)? as u16;
         if ports.contains(&http_port) {
             return Err(read.wrong("http_port", "Kafka, Flink or the SQL Gateway has that port"));
+        }
+        let collector = read.collector()?;
+        if let Some(collector) = &collector
+            && collector.port != 0
+            && (ports.contains(&collector.port) || collector.port == http_port)
+        {
+            return Err(
+                read.wrong("collector_port", "Kafka, Flink, the SQL Gateway or the dashboard has that port")
+            );
         }
         if ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
             return Err(ConfigError(format!(
@@ -228,6 +253,7 @@ impl Config {
                 routes: read.truth("url_fragments")?,
                 slash: read.truth("url_slash")?,
             },
+            collector,
             duration,
             http_port,
             view: read.choice("view", &View::ALL)?,
@@ -328,6 +354,34 @@ impl Reader<'_> {
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             self.wrong(key, &format!("one of {} is needed", names.join(", ")))
         })
+    }
+
+    fn collector(&self) -> Result<Option<CollectorConfig>, ConfigError> {
+        let mut keys = Vec::new();
+        let list = self.settings.get("collector_keys").value;
+        for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (site, key) = pair.split_once('=').unwrap_or_default();
+            let (site, key) = (site.trim(), key.trim());
+            if site.is_empty() || key.is_empty() || site.len() > 100 || pair.chars().any(char::is_control) {
+                return Err(
+                    self.wrong("collector_keys", "pairs are needed, as shop=8fJ2kQ,blog=blog.example")
+                );
+            }
+            if keys.iter().any(|(known, _)| known == key) {
+                return Err(self.wrong("collector_keys", &format!("the key {key} opens two sites")));
+            }
+            keys.push((key.to_owned(), site.to_owned()));
+        }
+        let config = CollectorConfig {
+            port: self.whole("collector_port", 0, 65_535)? as u16,
+            time: self.choice(
+                "collector_time",
+                &[("arrival", EventTime::Arrival), ("client", EventTime::Client)],
+            )?,
+            keys,
+            rate: self.whole("collector_rate", 0, 10_000_000)? as u32,
+        };
+        Ok(Some(config).filter(|_| matches!(self.truth("collector"), Ok(true))))
     }
 
     fn time(&self, key: &str) -> Result<Duration, ConfigError> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clickstream_traffic::{EventSink, ProducerError};
 use hdrhistogram::Histogram;
+use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes that wait at most; whoever sends more waits.
@@ -16,6 +17,8 @@ const MAX_BYTES: usize = 4 << 20;
 pub struct Batch {
     bytes: Vec<u8>,
     records: Vec<Waiting>,
+    /// Who waits for some of them to be in the log.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 struct Waiting {
@@ -59,6 +62,21 @@ impl Batch {
     fn clear(&mut self) {
         self.bytes.clear();
         self.records.clear();
+        self.waiting.clear();
+    }
+
+    fn push(
+        &mut self,
+        partition: u32,
+        key: &[u8],
+        value: &[u8],
+        made_at_us: i64,
+        truth: Option<&'static str>,
+    ) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.records.push(Waiting { key_end, end: self.bytes.len(), partition, made_at_us, truth });
     }
 }
 
@@ -125,13 +143,49 @@ impl Inlet {
     }
 
     /// The events of a batch are in the log.
-    pub fn acknowledge(&self, batch: &Batch, now_us: i64) {
+    pub fn acknowledge(&self, batch: &mut Batch, now_us: i64) {
+        for waiting in batch.waiting.drain(..) {
+            // who has gone away meanwhile does not mind
+            let _ = waiting.send(());
+        }
         self.shared.acknowledged.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Some(histogram) = lock(&self.shared.latency).as_mut() {
             for record in &batch.records {
                 let _ = histogram.record((now_us - record.made_at_us).max(1) as u64);
             }
         }
+    }
+
+    /// Sends records, each with its key; the answer comes when all of them are in the log, and never if they will not be. All go
+    /// together, or none: `Ok(None)` if there is no room at the moment.
+    pub fn append<'r>(
+        &self,
+        records: impl ExactSizeIterator<Item = (&'r [u8], &'r [u8])>,
+    ) -> Result<Option<oneshot::Receiver<()>>, ProducerError> {
+        let now_us = clickstream_traffic::producer::now_us();
+        let mut state = lock(&self.shared.state);
+        if let Some(why) = &state.closed {
+            return Err(ProducerError::Closed(why.clone()));
+        }
+        let batch = &mut state.batch;
+        if batch.bytes.len() >= MAX_BYTES {
+            return Ok(None);
+        }
+        let first = batch.records.is_empty();
+        self.shared.count.fetch_add(records.len() as u64, Ordering::Relaxed);
+        for (key, value) in records {
+            batch.push(self.partition(key), key, value, now_us, None);
+        }
+        let (sender, receiver) = oneshot::channel();
+        batch.waiting.push(sender);
+        if first || batch.bytes.len() >= MAX_BYTES / 2 {
+            self.shared.sent.notify_one();
+        }
+        Ok(Some(receiver))
+    }
+
+    fn partition(&self, key: &[u8]) -> u32 {
+        (xxh3_64(key) % u64::from(self.partitions)) as u32
     }
 
     /// Takes no more events; says why to whoever sends some.
@@ -163,7 +217,7 @@ impl EventSink for Inlet {
         made_at_us: i64,
         truth: Option<&'static str>,
     ) -> Result<(), ProducerError> {
-        let partition = (xxh3_64(key.as_bytes()) % u64::from(self.partitions)) as u32;
+        let partition = self.partition(key.as_bytes());
         loop {
             {
                 let mut state = lock(&self.shared.state);
@@ -172,13 +226,9 @@ impl EventSink for Inlet {
                 }
                 let batch = &mut state.batch;
                 if batch.bytes.len() < MAX_BYTES {
-                    batch.bytes.extend_from_slice(key.as_bytes());
-                    let key_end = batch.bytes.len();
-                    batch.bytes.extend_from_slice(value);
-                    let end = batch.bytes.len();
-                    batch.records.push(Waiting { key_end, end, partition, made_at_us, truth });
+                    batch.push(partition, key.as_bytes(), value, made_at_us, truth);
                     // the first wakes the log; it waits on its own for more
-                    if batch.records.len() == 1 || end >= MAX_BYTES / 2 {
+                    if batch.records.len() == 1 || batch.bytes.len() >= MAX_BYTES / 2 {
                         self.shared.sent.notify_one();
                     }
                     self.shared.count.fetch_add(1, Ordering::Relaxed);

@@ -223,7 +223,7 @@ impl Worker {
             if batch.len() > 0 || !beats.is_empty() {
                 self.events.commit()?;
                 last_commit = Instant::now();
-                inlet.acknowledge(&batch, clickstream_traffic::producer::now_us());
+                inlet.acknowledge(&mut batch, clickstream_traffic::producer::now_us());
                 self.count(&batch, &beats, last_commit)?;
             }
             if last_retain.elapsed() > RETAIN_EVERY {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use clickstream_collector::Collector;
 use clickstream_event::{Timestamp, topic};
 use clickstream_serve::{
     ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus,
@@ -23,11 +24,17 @@ pub struct Reporter {
     before: Option<(Instant, Bounds)>,
     job: Option<(Instant, JobGraph)>,
     progress: SourceProgress,
+    collector: Option<Collector>,
 }
 
 impl Reporter {
     /// For an `up` on `engine`, whose events are in `log`.
-    pub fn new(config: &Config, engine: &'static str, log: Box<dyn Log + Send>) -> Self {
+    pub fn new(
+        config: &Config,
+        engine: &'static str,
+        log: Box<dyn Log + Send>,
+        collector: Option<Collector>,
+    ) -> Self {
         let job = &config.stack.job;
         let base = PipelineStatus {
             engine: engine.into(),
@@ -37,7 +44,7 @@ impl Reporter {
             max_disorder_ms: job.max_disorder_ms,
             ..PipelineStatus::default()
         };
-        Self { log, base, before: None, job: None, progress: SourceProgress::default() }
+        Self { log, base, before: None, job: None, progress: SourceProgress::default(), collector }
     }
 
     /// The figures now. Looks at the log: not for a thread that must not wait.
@@ -82,6 +89,7 @@ impl Reporter {
             result_delay_ms: footer.result_latency.map(|(p50, p95)| [p50, p95]),
             partitions,
             dead_letters: reasons,
+            collected: self.collector.as_ref().map(collected).unwrap_or_default(),
             proof: proof(footer),
             components: components.iter().map(component).collect(),
             job: self.job.as_ref().map(|(_, job)| job.clone()),
@@ -113,6 +121,21 @@ impl Reporter {
         self.job = Some((now, job));
         stack.rest().watermark(id, &sort?).await.map(Timestamp)
     }
+}
+
+/// Messages by what became of them; those that were sent away as a whole count as one.
+fn collected(collector: &Collector) -> BTreeMap<String, u64> {
+    let counts = collector.counts();
+    let outcomes = [
+        ("accepted", counts.accepted),
+        ("repeated", counts.repeated),
+        ("not_counted", counts.not_counted),
+        ("rejected", counts.rejected.values().sum()),
+        ("rate_limited", counts.rate_limited),
+        ("overloaded", counts.overloaded),
+        ("unauthorized", counts.unauthorized),
+    ];
+    outcomes.into_iter().map(|(outcome, messages)| (outcome.to_owned(), messages)).collect()
 }
 
 fn proof(footer: &Footer) -> ProofStatus {

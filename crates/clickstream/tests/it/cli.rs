@@ -37,6 +37,10 @@ fn bad_input_is_explained() {
     );
     refused(&["verify", "--engine", "embedded"], &["could not check", "up --embedded"]);
     refused(&["up", "--config", "/does/not/exist.toml"], &["/does/not/exist.toml"]);
+    refused(&["up", "--collector-port", "9092"], &["collector-port is `9092`", "has that port"]);
+    refused(&["up", "--collector-keys", "shop"], &["collector-keys is `shop`", "shop=8fJ2kQ"]);
+    refused(&["up", "--collector-keys", "a=k,b=k"], &["the key k opens two sites"]);
+    refused(&["up", "--collector-time", "sun"], &["one of arrival, client"]);
     refused(&["nonsense"], &["nonsense"]);
 }
 
@@ -56,6 +60,10 @@ fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     refused(&["up", "--kafka-port", &port], &[&port, "--kafka-port", "stop that process"]);
+    refused(
+        &["up", "--collector-port", &port],
+        &[&port, "the collector", "--collector-port", "stop that process"],
+    );
 }
 
 #[test]

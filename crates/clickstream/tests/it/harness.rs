@@ -32,6 +32,7 @@ pub fn binary() -> Command {
     }
     // several may run at once
     command.env("CLICKSTREAM_HTTP_PORT", "0");
+    command.env("CLICKSTREAM_COLLECTOR_PORT", "0");
     command.current_dir(std::env::temp_dir());
     command
 }

@@ -199,6 +199,9 @@ fn pipeline(registry: &mut Registry, status: &PipelineStatus) {
         "Records that count nowhere, by reason; late ones among them",
         letters,
     );
+    let collected =
+        status.collected.iter().map(|(outcome, messages)| (vec![("outcome", outcome.clone())], *messages));
+    counters(registry, "collector_messages", "Messages of web sites, by what became of them", collected);
     let states = ProofState::ALL
         .map(|(state, name)| (vec![("state", name.to_owned())], f64::from(state == status.proof.state)));
     gauges(registry, "proof_state", "1 for the state the proof is in", states);

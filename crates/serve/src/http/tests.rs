@@ -273,6 +273,7 @@ async fn figures_for_prometheus() {
         watermark: Some(Timestamp(0)),
         ..Default::default()
     };
+    status.collected.insert("accepted".into(), 9);
     status.dead_letters.insert("late\"}\n# evil".into(), 7);
     status.result_delay_ms = Some([182, 260]);
     site.app.feed.status(status);
@@ -282,6 +283,7 @@ async fn figures_for_prometheus() {
     let text = String::from_utf8(body).unwrap();
     for line in [
         "clickstream_pipeline_running 1.0",
+        r#"clickstream_collector_messages_total{outcome="accepted"} 9"#,
         r#"clickstream_dead_letters_total{reason="late\"}\n# evil"} 7"#,
         r#"clickstream_proof_state{state="off"} 1.0"#,
         r#"clickstream_http_requests_total{route="/health/live",code="200"} 1"#,

@@ -23,7 +23,7 @@ export class Up {
 
   /** Starts it, and waits until a window has been written. */
   async again() {
-    this.child = spawn(this.binary, ['up', '--embedded', '--json', '--data-dir', this.dir, '--http-port', String(this.port), '--rate', '1000',
+    this.child = spawn(this.binary, ['up', '--embedded', '--json', '--data-dir', this.dir, '--http-port', String(this.port), '--collector-port', '0', '--rate', '1000',
       '--window', '20s', '--slide', '2s', '--session-gap', '5s', '--inject-bots', '0.03', '--inject-malformed', '0.01', '--inject-late', '0.01'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     await new Promise((done, fail) => {

@@ -55,6 +55,7 @@ impl Shop {
             result_delay_ms: Some([182, 260]),
             partitions,
             dead_letters: self.letters.clone(),
+            collected: Default::default(),
             proof: ProofStatus {
                 state: ProofState::Proven,
                 up_to: Some(Timestamp(self.watermark.0 - 6_000)),
