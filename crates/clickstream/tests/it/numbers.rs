@@ -71,7 +71,8 @@ fn sum(rows: &[Value], field: &str) -> u64 {
 #[test]
 fn shown_numbers_are_those_of_the_topics_and_add_up() {
     let dir = tempfile::tempdir().unwrap();
-    let running = Running::up(dir.path(), &SPOILT);
+    // so that sessions close while the test looks
+    let running = Running::up(dir.path(), &[&SPOILT[..], &["--session-gap", "2s"]].concat());
     until("windows", Duration::from_secs(30), || (windows(dir.path()).len() >= 8).then_some(()));
     let url = output_of(dir.path(), "addresses").pop().unwrap()["dashboard"].as_str().unwrap().to_owned();
     let end = windows(dir.path())[5]["window_end"].as_str().unwrap().to_owned();
