@@ -1,7 +1,7 @@
 //! How much memory each JVM gets, and with which options it runs.
 //!
-//! Kafka, the JobManager and the SQL Gateway do little each second: the C1 compiler and the serial collector keep them
-//! small. The TaskManager does the work: both compilers, and G1, whose pauses stay short with gigabytes of state.
+//! The JobManager and the SQL Gateway do little each second: the C1 compiler and the serial collector keep them
+//! small. Kafka has the serial collector, too. The TaskManager does the work: both compilers, and G1, whose pauses stay short with gigabytes of state.
 
 /// Memory of the TaskManager, in MiB, part by part as Flink wants it when started without its shell scripts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

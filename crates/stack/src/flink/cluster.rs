@@ -107,6 +107,8 @@ impl Cluster {
             format!("-XX:MaxMetaspaceSize={}m", self.memory.metaspace),
             "-XX:+ExitOnOutOfMemoryError".into(),
             "-Xshare:auto".into(),
+            // generated code has methods longer than what is compiled by default, and some of them see every event
+            "-XX:-DontCompileHugeMethods".into(),
             // much of what the optimising compiler does at a start is for code that soon rests again, such as the compiler of
             // generated classes: it waits for code that is called a few times as often as it would by default
             "-XX:Tier4InvocationThreshold=20000".into(),
@@ -185,7 +187,7 @@ impl Cluster {
              # garbage collection, is waited for\n\
              heartbeat.interval: 1000\n\
              heartbeat.timeout: 30000\n\
-             metrics.fetcher.update-interval: 1000\n\
+             metrics.fetcher.update-interval: 2000\n\
              cluster.registration.initial-timeout: 50\n\
              cluster.registration.error-delay: 500\n\
              execution.checkpointing.dir: file://{checkpoints}\n\

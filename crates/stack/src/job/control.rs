@@ -267,10 +267,12 @@ impl JobControl {
             ("table.generated-code.max-length", "1000000".into()),
             // a partition without traffic gets heartbeats; an idle timeout would lose data
             ("table.exec.source.idle-timeout", "0 ms".into()),
-            ("pipeline.auto-watermark-interval", "20 ms".into()),
+            // each watermark goes through all tasks and wakes every one
+            ("pipeline.auto-watermark-interval", "40 ms".into()),
             // rows are handed from operator to operator without a copy
             ("pipeline.object-reuse", "true".into()),
-            ("execution.buffer-timeout.interval", "5 ms".into()),
+            // some fifty tasks have a thread each that wakes this often
+            ("execution.buffer-timeout.interval", "10 ms".into()),
             (
                 "execution.checkpointing.interval",
                 format!("{} ms", self.execution.checkpoint_interval.as_millis()),
