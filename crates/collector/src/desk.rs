@@ -10,15 +10,16 @@ use clickstream_event::{Event, EventType, Rules, Timestamp, decode};
 use futures_util::future::join_all;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::clock::{Apart, EventTime};
+use crate::clock::EventTime;
 use crate::counts::Counters;
 use crate::draft::{Draft, Fault, Item, Parsed};
-use crate::intake::{Intake, IntakeError, Record};
+use crate::intake::{IntakeError, Record};
 use crate::keys::{Sites, Stranger};
 use crate::limits::{Held, Rates};
 use crate::protocol::{NO_PAGE, own};
 use crate::seen::{Claims, Known, Seen};
 use crate::visitor::{Visitors, Visits};
+use crate::writer::{At, Pending, Writer};
 
 /// The log has so long to acknowledge before the client is sent away; it may come back.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,26 +27,19 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 pub const CUT: usize = 1_024;
 /// Referrers and addresses are cut to so many characters.
 const MAX_ADDRESS: usize = 2_048;
-/// Records of one append are at most so far apart in event time: less than the disorder that is allowed, so that none is late.
-const SPREAD_MS: i64 = 40;
-/// Page views of one session that came together may be spread over so much time.
-const MAX_SPREAD_MS: i64 = 2_500;
-
 /// What a record's partition is chosen by.
 pub type KeyOf = Arc<dyn Fn(&Event<'_>) -> String + Send + Sync>;
 
 /// Everything that an event needs on its way.
 pub struct Desk {
-    /// The log.
-    pub intake: Arc<dyn Intake>,
+    /// The way into the log.
+    pub writer: Writer,
     /// Ids that are in it.
     pub seen: Seen,
     /// Visitors without an id.
     pub visitors: Visitors,
     /// Visits without an id.
     pub visits: Visits,
-    /// Page views kept apart.
-    pub apart: Apart,
     /// Whose clock counts.
     pub time: EventTime,
     /// How addresses become pages.
@@ -102,7 +96,7 @@ pub enum Refusal {
 /// What a request's messages have become, before they are written.
 struct Batch {
     claims: Claims,
-    records: Vec<(Timestamp, Record)>,
+    records: Vec<Pending>,
     outcome: Outcome,
     repeats: Vec<crate::seen::UnderWay>,
 }
@@ -132,7 +126,8 @@ impl Desk {
             };
             self.counters.rejected(fault.reason);
             batch.outcome.bad.push((index, fault));
-            batch.records.push((now, Record { key: None, value: dead(item.raw, self.rules) }));
+            let record = Record { key: None, value: dead(item.raw, self.rules) };
+            batch.records.push(Pending { at: At::No, session: None, record });
         }
         self.write(batch, now, held).await
     }
@@ -191,6 +186,7 @@ impl Desk {
         batch: &mut Batch,
     ) -> Result<(), Fault> {
         let at = self.time.of(now, draft.created, draft.sent);
+        let own_time = self.time == EventTime::Client && draft.created.is_some();
         let user_agent =
             cut(draft.user_agent.or_else(|| sender.user_agent.clone()).unwrap_or_default(), MAX_ADDRESS);
         let user = draft.user_id.unwrap_or_else(|| self.visitors.id(&site, sender.address, &user_agent, now));
@@ -216,7 +212,7 @@ impl Desk {
             }
         }
         let session = draft.session_id.unwrap_or_else(|| self.visits.id(&site, &user, at));
-        let mut event = Event {
+        let event = Event {
             event_id: event_id.into(),
             site_id: site.into(),
             event_type: draft.kind,
@@ -238,16 +234,12 @@ impl Desk {
             batch.claims.give_back();
             return Err(own::fault(rejection.reason, &rejection.detail, &String::from_utf8_lossy(&value)));
         }
-        if event.event_type == EventType::PageView {
-            let apart = self.apart.time(&event.site_id, &event.session_id, at);
-            if apart != at {
-                event.timestamp = apart;
-                value.clear();
-                event.encode(&mut value);
-            }
-        }
-        let key = Some((self.key_of)(&event));
-        batch.records.push((event.timestamp, Record { key, value }));
+        let is_view = event.event_type == EventType::PageView;
+        let session = is_view.then(|| self.writer.session(&event.site_id, &event.session_id));
+        // when it is handed over, if its own clock does not count
+        let at = if own_time { At::Client(at) } else { At::Arrival };
+        let record = Record { key: Some((self.key_of)(&event)), value };
+        batch.records.push(Pending { at, session, record });
         batch.outcome.accepted += 1;
         Ok(())
     }
@@ -255,24 +247,17 @@ impl Desk {
     /// Writes what is new, and waits for that and for what others are writing.
     async fn write(&self, batch: Batch, now: Timestamp, held: Held) -> Result<Outcome, Refusal> {
         let Batch { claims, records, outcome, repeats } = batch;
-        let latest = records.iter().map(|(at, _)| *at).max().unwrap_or_default();
-        if latest.0 - now.0 > MAX_SPREAD_MS {
-            self.counters.overloaded();
-            return Err(Refusal::Overload);
-        }
         let written = claims.under_way();
-        let deadline =
-            tokio::time::Instant::now() + PATIENCE + Duration::from_millis((latest.0 - now.0).max(0) as u64);
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         if records.is_empty() {
             claims.acknowledged(now);
         } else {
-            let (intake, counters) = (Arc::clone(&self.intake), Arc::clone(&self.counters));
+            let (writer, counters) = (self.writer.clone(), Arc::clone(&self.counters));
             let accepted = outcome.accepted as u64;
             let (failed, failure) = tokio::sync::oneshot::channel();
             // goes on when the client's patience, or ours, has ended: what the log takes late must be known
             tokio::spawn(async move {
-                let ending = append(&*intake, records, now).await;
-                match ending {
+                match writer.write(records).await {
                     Ok(()) => {
                         counters.accepted(accepted);
                         claims.acknowledged(Timestamp::now());
@@ -311,34 +296,6 @@ impl Desk {
         self.counters.not_counted(outcome.not_counted.len() as u64);
         Ok(outcome)
     }
-}
-
-/// Appends records no earlier than the times they carry: what would arrive before it happened would get its arrival as event time, and
-/// page views that were kept apart would come together again.
-async fn append(
-    intake: &dyn Intake,
-    mut records: Vec<(Timestamp, Record)>,
-    now: Timestamp,
-) -> Result<(), IntakeError> {
-    let latest = records.iter().map(|(at, _)| *at).max().unwrap_or_default();
-    if latest <= now {
-        return intake.append(records.into_iter().map(|(_, record)| record).collect()).await;
-    }
-    records.sort_by_key(|(at, _)| *at);
-    let mut appends = Vec::new();
-    let mut rest = records.into_iter().peekable();
-    while let Some((first, record)) = rest.next() {
-        let (mut last, mut part) = (first, vec![record]);
-        while let Some((at, record)) = rest.next_if(|(at, _)| at.0 - first.0.max(now.0) < SPREAD_MS) {
-            last = at;
-            part.push(record);
-        }
-        while let Some(early) = u64::try_from(last.0 - Timestamp::now().0).ok().filter(|ms| *ms > 0) {
-            tokio::time::sleep(Duration::from_millis(early)).await;
-        }
-        appends.push(intake.append(part));
-    }
-    join_all(appends).await.into_iter().collect()
 }
 
 /// An id for an event without one.

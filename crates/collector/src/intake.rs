@@ -26,5 +26,7 @@ pub enum IntakeError {
 pub trait Intake: Send + Sync {
     /// Appends records, in this order where their keys are the same. Resolves when **all** of them are acknowledged by the log,
     /// so that none is lost any more.
+    ///
+    /// What is appended first, by the order of the calls, stands first in its partition, whenever the answers are awaited.
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<(), IntakeError>>;
 }

@@ -27,7 +27,7 @@
 //! | `http`, `server`, `cors`, `body`, `answer`, `page` | what is answered, and to whom |
 //! | [`protocol`] | one file per wire |
 //! | [`draft`] | what a wire's message becomes |
-//! | [`desk`] | the way from there into the log |
+//! | [`desk`], [`writer`] | the way from there into the log |
 //! | [`seen`] | ids of messages that are in it |
 //! | [`visitor`], [`clock`] | visitors, visits and times where a tracker gives none |
 //! | [`keys`], [`limits`] | who may send, and how much |
@@ -49,6 +49,7 @@ pub mod protocol;
 pub mod seen;
 mod server;
 pub mod visitor;
+pub mod writer;
 
 use std::io;
 use std::path::Path;
@@ -112,11 +113,10 @@ impl Collector {
     /// Opens a collector that keeps its secret in `dir`.
     pub fn open(options: Options, intake: Arc<dyn Intake>, dir: &Path) -> io::Result<Self> {
         let desk = Desk {
-            intake,
+            writer: writer::Writer::new(intake),
             seen: Default::default(),
             visitors: visitor::Visitors::open(dir, Timestamp::now())?,
             visits: visitor::Visits::new(options.session_gap_ms),
-            apart: Default::default(),
             time: options.time,
             urls: options.urls,
             sites: keys::Sites::new(options.keys, options.first_site),

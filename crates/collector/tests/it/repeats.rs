@@ -117,3 +117,22 @@ async fn page_views_of_one_session_are_apart_and_never_early() {
     }
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
 }
+
+/// Requests that are processed at the same time: in the log their times are in order, or the later ones of a busy machine would be late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn times_are_in_the_order_of_the_log() {
+    let world = World::new(|_| {}).await;
+    let clients = (0..16).map(|client| {
+        let world = &world;
+        async move {
+            for batch in 0..10 {
+                let body: Vec<Value> = (0..50).map(|n| click(client * 1_000 + batch * 50 + n)).collect();
+                assert_eq!(world.post("/v1/events", json!(body).to_string()).await.status(), 200);
+            }
+        }
+    });
+    futures_util::future::join_all(clients).await;
+    let times: Vec<String> = world.events().iter().map(|event| event["timestamp"].to_string()).collect();
+    assert_eq!(times.len(), 8_000);
+    assert!(times.is_sorted());
+}

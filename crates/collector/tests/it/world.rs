@@ -33,15 +33,21 @@ impl Intake for Memory {
         &self,
         records: Vec<Record>,
     ) -> futures_util::future::BoxFuture<'static, Result<(), IntakeError>> {
-        let (log, mut mood) = (Arc::clone(&self.records), self.mood.subscribe());
-        Box::pin(async move {
-            match *mood.borrow() {
-                Mood::Full => return Err(IntakeError::Full),
-                Mood::Failing => return Err(IntakeError::Failed("the disk is full".into())),
-                Mood::Well | Mood::Silent => {}
-            }
+        let mut mood = self.mood.subscribe();
+        let refused = match *mood.borrow_and_update() {
+            Mood::Full => Some(IntakeError::Full),
+            Mood::Failing => Some(IntakeError::Failed("the disk is full".into())),
+            Mood::Well | Mood::Silent => None,
+        };
+        // at once, as an intake must: the order of the calls is the order in the log
+        if refused.is_none() {
             let now = Timestamp::now();
-            log.lock().unwrap().extend(records.into_iter().map(|record| (now, record)));
+            self.records.lock().unwrap().extend(records.into_iter().map(|record| (now, record)));
+        }
+        Box::pin(async move {
+            if let Some(error) = refused {
+                return Err(error);
+            }
             mood.wait_for(|mood| *mood != Mood::Silent).await.map(|_| ()).map_err(|_| IntakeError::Full)
         })
     }
