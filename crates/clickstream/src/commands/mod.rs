@@ -8,7 +8,9 @@ mod explain;
 mod generate;
 mod proving;
 mod purge;
+mod replay;
 mod status;
+mod top;
 mod up;
 mod up_embedded;
 mod verify;
@@ -45,8 +47,11 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         _ => {}
     }
     let mut settings = settings(matches)?;
-    if matches!(name, "verify" | "explain") {
+    if matches!(name, "verify" | "explain" | "replay") {
         last_up::adopt(&mut settings);
+    }
+    if name == "replay" && matches.get_flag("embedded") {
+        settings.replace("engine", "embedded".into(), "--embedded".into());
     }
     let config = Config::from_settings(&settings)?;
     match name {
@@ -58,6 +63,8 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "explain" => {
             explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?)
         }
+        "top" => block_on(top::run(&config, matches)),
+        "replay" => block_on(replay::run(config, replay::Options::read(matches)?)),
         "generate" => block_on(generate::run(config)),
         "bench" => block_on(bench::run(config, bench::Options::read(matches)?)),
         _ => block_on(up::run(config)),

@@ -56,6 +56,14 @@ impl Batch {
         self.records.len()
     }
 
+    /// Adds a record; its places are filled in here.
+    fn push(&mut self, (key, value): (&[u8], &[u8]), record: Waiting) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.records.push(Waiting { key_end, end: self.bytes.len(), ..record });
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.records.clear();
@@ -140,6 +148,21 @@ impl Inlet {
         self.shared.sent.notify_all();
     }
 
+    /// Partitions of the topic.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    /// Sends a heartbeat into a partition.
+    pub fn beat(&self, partition: u32, value: &[u8], now_us: i64) {
+        let mut state = lock(&self.shared.state);
+        state
+            .batch
+            .push((b"", value), Waiting { key_end: 0, end: 0, partition, made_at_us: now_us, truth: None });
+        self.shared.count.fetch_add(1, Ordering::Relaxed);
+        self.shared.sent.notify_one();
+    }
+
     /// Events that are in the log.
     pub fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::Relaxed)
@@ -172,13 +195,12 @@ impl EventSink for Inlet {
                 }
                 let batch = &mut state.batch;
                 if batch.bytes.len() < MAX_BYTES {
-                    batch.bytes.extend_from_slice(key.as_bytes());
-                    let key_end = batch.bytes.len();
-                    batch.bytes.extend_from_slice(value);
-                    let end = batch.bytes.len();
-                    batch.records.push(Waiting { key_end, end, partition, made_at_us, truth });
+                    batch.push(
+                        (key.as_bytes(), value),
+                        Waiting { key_end: 0, end: 0, partition, made_at_us, truth },
+                    );
                     // the first wakes the log; it waits on its own for more
-                    if batch.records.len() == 1 || end >= MAX_BYTES / 2 {
+                    if batch.records.len() == 1 || batch.bytes.len() >= MAX_BYTES / 2 {
                         self.shared.sent.notify_one();
                     }
                     self.shared.count.fetch_add(1, Ordering::Relaxed);

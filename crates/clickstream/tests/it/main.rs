@@ -12,3 +12,4 @@ mod kills;
 mod pipeline;
 mod plan;
 mod recount;
+mod replay;
