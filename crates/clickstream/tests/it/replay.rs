@@ -4,11 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use clickstream_event::{Timestamp, topic};
+use clickstream_engine::{Config, Engine, Verdict};
+use clickstream_event::{Timestamp, Windows, topic};
 use clickstream_replay::workload::{self, Style};
 use serde_json::Value;
 
-use crate::harness::{binary, text};
+use crate::harness::{World, binary, text};
 
 const SHORT: [&str; 6] = ["--window", "60s", "--slide", "10s", "--session-gap", "30s"];
 const SHORTER: [&str; 4] = ["--window", "10s", "--slide", "1s"];
@@ -25,7 +26,9 @@ fn replay(dir: &Path, more: &[&str]) -> Command {
 
 fn summary(output: &Output) -> Value {
     assert!(output.status.success(), "{}", text(output));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(output)))
+    // notices may stand before it, a line each
+    let last = String::from_utf8_lossy(&output.stdout).lines().last().map(serde_json::from_str);
+    last.and_then(Result::ok).unwrap_or_else(|| panic!("{}", text(output)))
 }
 
 fn verify(dir: &Path) -> Value {
@@ -143,4 +146,35 @@ fn what_cannot_be_is_said_before_anything_is_written() {
         .unwrap();
     assert_eq!(kafka.status.code(), Some(2));
     assert!(text(&kafka).contains("clickstream up"), "{}", text(&kafka));
+}
+
+#[test]
+fn into_kafka_with_the_logs_times_and_then_moved() {
+    let mut world = World::new(&[]);
+    world.start_kafka(3);
+    let log = world.data_dir().join("access.log");
+    std::fs::write(&log, generated()).unwrap();
+    let send = |more: &[&str]| {
+        let mut process = binary();
+        process.args(["replay", "--json", "--kafka", &world.kafka(), "--data-dir"]).arg(world.data_dir());
+        process.args(SHORT).args(more).arg(&log).output().unwrap()
+    };
+    let said = summary(&send(&["--keep-time"]));
+    let views = said["views"].as_u64().unwrap();
+    let config = Config { session_gap_ms: 30_000, ..Config::new(Windows::new(60_000, 10_000).unwrap()) };
+    let mut engine = Engine::new(config, 3);
+    let mut counted = 0;
+    for record in world.read(topic::EVENTS) {
+        let verdict =
+            engine.push(record.partition as usize, Timestamp(record.arrival), record.value.as_deref());
+        assert!(matches!(verdict, Verdict::Counted | Verdict::Heartbeat), "{verdict:?}");
+        counted += u64::from(verdict == Verdict::Counted);
+    }
+    assert_eq!(counted, views);
+    // the last heartbeat has closed all windows
+    let last = Timestamp::parse("2026-03-01T10:02:59.000Z").unwrap();
+    assert!(engine.watermark() > Some(last), "{:?}", engine.watermark());
+    let again = send(&["--keep-time"]);
+    assert!(again.status.code() == Some(2) && text(&again).contains("empty"), "{}", text(&again));
+    assert_eq!(summary(&send(&["--speed", "max"]))["views"], views);
 }

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn blocks() {
         assert_eq!(sparkline(&[Some(1.0), None, Some(8.0), Some(0.0)], 6), "  ▂·█▁");
-        assert_eq!(sparkline(&[Some(1_000.0), Some(1_001.0)], 2), "▅▅");
+        assert_eq!(sparkline(&[Some(1_000.0), Some(1_001.0)], 2), "▄▅");
         assert_eq!(sparkline(&[None], 1), "·");
         assert_eq!(sparkline(&[Some(0.0)], 1), "▁");
         assert_eq!(bar(0.5, 4), "██");

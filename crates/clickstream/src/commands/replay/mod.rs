@@ -279,6 +279,20 @@ async fn first_window(pipeline: &Pipeline, last: Timestamp, slide_ms: i64, stop:
     }
 }
 
+/// Records in the events topic. One that was just made has no leaders for a moment.
+async fn held(address: &str) -> Result<u64> {
+    const ATTEMPTS: u32 = 40;
+    for attempt in 1.. {
+        let log = KafkaLog::new(address);
+        match tokio::task::spawn_blocking(move || log.bounds(topic::EVENTS)).await? {
+            Ok(bounds) => return Ok(bounds.len()),
+            Err(error) if attempt == ATTEMPTS => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
+        }
+    }
+    Ok(0)
+}
+
 /// Sends into a Kafka that runs.
 async fn kafka(
     config: &Config,
@@ -296,8 +310,7 @@ async fn kafka(
     })?;
     let partitions = topics::ensure(&address, config.stack.topics, &steps).await?;
     if options.keep_time {
-        let log = KafkaLog::new(&address);
-        let held = tokio::task::spawn_blocking(move || log.bounds(topic::EVENTS)).await??.len();
+        let held = held(&address).await?;
         if held > 0 {
             return Err(ConfigError(format!(
                 "{} in Kafka at {address} holds events already, and among them all lines of the past would be late: keep the times in a log of their own (--embedded --data-dir NEW, or a Kafka whose topic is empty and where no `up` sends heartbeats), or leave out --keep-time",
