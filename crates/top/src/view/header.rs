@@ -24,7 +24,13 @@ fn where_and_when(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>
     let room = usize::from(area.width).saturating_sub(right_width);
     let window = state.history.back().map_or_else(
         || "no window yet".to_owned(),
-        |site| format!("{} – {} UTC", clock(word(site, "window_start")), clock(word(site, "window_end"))),
+        |site| {
+            let (start, end) = (word(site, "window_start"), word(site, "window_end"));
+            // of another day only where a log of the past was read, or nothing runs any more
+            let today = state.now.to_string();
+            let day = end.get(..10).filter(|day| today.get(..10) != Some(*day)).unwrap_or_default();
+            format!("{day} {} – {} UTC", clock(start), clock(end)).trim_start().to_owned()
+        },
     );
     let name = if state.site.is_empty() { "clickstream" } else { &state.site };
     let name = fit(name, room.saturating_sub(width(&window) + 4).max(8));
