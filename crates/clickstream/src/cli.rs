@@ -65,6 +65,43 @@ const LOG_KEYS: &[&str] = &[
     "json",
 ];
 
+const REPLAY: &str = "Send the access logs of a web server as page views, live or as a backfill";
+
+const REPLAY_AFTER: &str = "Examples:
+  clickstream replay access.log                         # into the Kafka of a running `up`, as if it happened now
+  clickstream replay --speed 60 access.log.1            # a minute of log a second
+  tail -F access.log | clickstream replay -             # live
+  clickstream replay --embedded --keep-time --data-dir /tmp/march --window 1h --slide 5m --session-gap 30m march/*.gz
+  clickstream verify --data-dir /tmp/march              # and prove what came of it
+
+Formats: common, combined (also with the virtual host in front), JSON of nginx, Caddy and Apache; told apart line by line.
+A view is a GET that was answered with 2xx or 304 and is no asset. A visitor is a keyed hash of address and browser; no
+address is kept. docs/replay.md has all rules.";
+
+/// Keys of `replay`.
+const REPLAY_KEYS: &[&str] = &[
+    "window",
+    "slide",
+    "max_disorder",
+    "max_future",
+    "dedup_horizon",
+    "session_gap",
+    "url_query",
+    "url_host",
+    "url_slash",
+    "url_fragments",
+    "key",
+    "kafka",
+    "kafka_port",
+    "partitions",
+    "result_partitions",
+    "engine",
+    "data_dir",
+    "json",
+    "log_level",
+    "log_format",
+];
+
 /// The whole command line.
 pub fn command() -> Command {
     let up = subcommand(
@@ -89,6 +126,29 @@ pub fn command() -> Command {
             "Examples:\n  clickstream generate --kafka localhost:9092 --rate 200\n  clickstream generate --duration 30s --inject-duplicate 0.05\n\nWithout --kafka it looks for the Kafka of an `up` on --kafka-port.",
             &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_unusual", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json", "log_level", "log_format", "data_dir"],
         ))
+        .subcommand(
+            subcommand(
+                "top",
+                "Watch a running `up` full screen: pages, trending, sessions, journeys, anomalies, the pipeline",
+                "Examples:\n  clickstream top\n  clickstream top --tab pipeline\n  clickstream top --once | head -20\n  ssh -L 8080:127.0.0.1:8080 HOST, and then clickstream top: another machine\n\nIt reads REST and the live stream, nothing else, and comes back after a break. `?` shows all keys. NO_COLOR is honoured.\nWhere standard output is no terminal: --once for a picture, `curl http://127.0.0.1:8080/api/v1/pages/top` for the numbers.",
+                &["http_port"],
+            )
+            .arg(Arg::new("url").long("url").value_name("URL").help("Where results are served [default: http://127.0.0.1 at --http-port]"))
+            .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site [default: the busiest; `s` switches]"))
+            .arg(Arg::new("tab").long("tab").value_name("TAB").value_parser(["pages", "trending", "sessions", "journeys", "anomalies", "pipeline"]).help("The tab that is open at first [default: pages]"))
+            .arg(Arg::new("once").long("once").action(ArgAction::SetTrue).help("Print one picture as plain text, as wide as the terminal, or as COLUMNS and LINES say")),
+        )
+        .subcommand(
+            subcommand("replay", REPLAY, REPLAY_AFTER, REPLAY_KEYS)
+                .arg(Arg::new("files").value_name("FILE").required(true).num_args(1..).value_parser(value_parser!(PathBuf)).help("Access logs, also .gz and .zst; - is standard input. Several are merged by time"))
+                .arg(Arg::new("format").long("format").value_name("FORMAT").value_parser(["auto", "common", "combined", "json"]).help("How lines are written [default: auto, line by line]"))
+                .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site of all lines [default: the host that a line names, else web]"))
+                .arg(Arg::new("speed").long("speed").value_name("N").help("Seconds of the log in a second, as 60, or max [default: 1; with --keep-time max]"))
+                .arg(Arg::new("keep_time").long("keep-time").action(ArgAction::SetTrue).help("Keep the log's own times, into a log that is empty; otherwise the first line is now"))
+                .arg(Arg::new("reorder").long("reorder").value_name("TIME").help("Lines may be so much older than the newest before them; older ones are left out [default: 5s]"))
+                .arg(Arg::new("salt").long("salt").value_name("TEXT").help("Key of the visitors' hashes [default: random, kept in the data directory]"))
+                .arg(Arg::new("embedded").long("embedded").action(ArgAction::SetTrue).help("Count in this process, into files; same as --engine embedded")),
+        )
         .subcommand(subcommand("status", "Show what runs: processes, their addresses and logs, and the job", "Example:\n  clickstream status --json", &["data_dir", "json"]))
         .subcommand(subcommand("doctor", "Check this machine: Java, Maven, memory, disk, ports; and say how to get what is missing", "", &["data_dir", "json", "kafka", "flink", "flink_gateway", "kafka_port", "flink_port", "gateway_port", "http_port", "collector", "collector_port"]))
         .subcommand(subcommand("config", "Show the configuration in effect, with the source of each value", "Example:\n  CLICKSTREAM_RATE=200 clickstream config", &[]))

@@ -284,7 +284,7 @@ impl Producer {
     }
 
     /// Sends a heartbeat into a partition, unless one is on its way there already.
-    pub(crate) fn beat(&self, partition: i32, value: &[u8]) {
+    pub fn beat(&self, partition: i32, value: &[u8]) {
         let flag = lock(&self.shared.beating).get(partition as usize).cloned();
         let Some(flag) = flag else { return };
         if flag.swap(true, Ordering::Relaxed) {

@@ -8,8 +8,10 @@ mod explain;
 mod generate;
 mod proving;
 mod purge;
+mod replay;
 mod serve;
 mod status;
+mod top;
 mod up;
 mod up_embedded;
 mod verify;
@@ -47,8 +49,11 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         _ => {}
     }
     let mut settings = settings(matches)?;
-    if matches!(name, "verify" | "explain" | "serve") {
+    if matches!(name, "verify" | "explain" | "serve" | "replay") {
         last_up::adopt(&mut settings);
+    }
+    if name == "replay" && matches.get_flag("embedded") {
+        settings.replace("engine", "embedded".into(), "--embedded".into());
     }
     let config = Config::from_settings(&settings)?;
     match name {
@@ -60,6 +65,8 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "explain" => {
             explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?)
         }
+        "top" => block_on(top::run(&config, matches)),
+        "replay" => block_on(replay::run(config, replay::Options::read(matches)?)),
         "generate" => block_on(generate::run(config)),
         "serve" => block_on(serve::run(config)),
         "bench" => block_on(bench::run(config, bench::Options::read(matches)?)),

@@ -55,6 +55,7 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
         engine: config.engine_config(),
         site: config.generator.sites.first().cloned().unwrap_or_default(),
         retention: Duration::from_secs(u64::from(config.stack.retention_hours) * 3_600),
+        heartbeats: true,
     };
     let (rows, arrivals) = mpsc::channel(4_096);
     let pipeline = Pipeline::start(settings, rows)?;

@@ -65,6 +65,7 @@ impl Batch {
         self.waiting.clear();
     }
 
+    /// Adds a record.
     fn push(
         &mut self,
         partition: u32,
@@ -192,6 +193,19 @@ impl Inlet {
     pub fn close(&self, why: &str) {
         lock(&self.shared.state).closed.get_or_insert_with(|| why.to_owned());
         self.shared.sent.notify_all();
+    }
+
+    /// Partitions of the topic.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    /// Sends a heartbeat into a partition.
+    pub fn beat(&self, partition: u32, value: &[u8], now_us: i64) {
+        let mut state = lock(&self.shared.state);
+        state.batch.push(partition, b"", value, now_us, None);
+        self.shared.count.fetch_add(1, Ordering::Relaxed);
+        self.shared.sent.notify_one();
     }
 
     /// Events that are in the log.

@@ -49,6 +49,8 @@ pub struct Settings {
     pub site: String,
     /// How long records are kept.
     pub retention: Duration,
+    /// Whether silent partitions get heartbeats by our clock. Whoever writes a log of the past sends them by its own.
+    pub heartbeats: bool,
 }
 
 /// Figures of a running pipeline.
@@ -241,13 +243,14 @@ impl Worker {
         let now = self.now;
         for event in batch.iter() {
             let truth = event.truth.map(str::as_bytes);
-            let record = Record { arrival_ms: now, key: Some(event.key), truth, value: Some(event.value) };
+            let key = (!event.key.is_empty()).then_some(event.key);
+            let record = Record { arrival_ms: now, key, truth, value: Some(event.value) };
             self.events.append(event.partition, &record)?;
             self.last_arrival[event.partition as usize] = now;
         }
         let mut beats = Vec::new();
         for (partition, last) in self.last_arrival.iter_mut().enumerate() {
-            if now - *last >= SILENCE_MS {
+            if self.settings.heartbeats && now - *last >= SILENCE_MS {
                 let mut value = Vec::new();
                 encode_heartbeat(&self.settings.site, Timestamp(now), &mut value);
                 let record = Record { arrival_ms: now, key: None, truth: None, value: Some(&value) };

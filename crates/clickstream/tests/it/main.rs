@@ -14,3 +14,4 @@ mod numbers;
 mod pipeline;
 mod plan;
 mod recount;
+mod replay;

@@ -51,6 +51,7 @@ async fn rate_line(config: &Config, rate: f64, options: &Options) -> Result<Stri
         engine: config.engine_config(),
         site: "shop".into(),
         retention: Duration::from_secs(3_600),
+        heartbeats: true,
     };
     let (rows, mut arrivals) = mpsc::channel(4_096);
     let began = Instant::now();

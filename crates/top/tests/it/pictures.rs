@@ -1,0 +1,84 @@
+//! Every tab in two sizes. After a wanted change: `INSTA_UPDATE=always cargo test -p clickstream-top`, and look at the difference.
+
+use clickstream_top::State;
+use clickstream_top::keys::Action;
+use clickstream_top::state::Tab;
+use clickstream_top::terminal::plain;
+use clickstream_top::update::Update;
+use clickstream_top::view;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::fixture;
+
+pub fn picture(state: &State, (columns, lines): (u16, u16)) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
+    terminal.draw(|frame| view::draw(state, frame)).unwrap();
+    plain(terminal.backend().buffer())
+}
+
+fn look(name: &str, state: &State) {
+    for size in [(80, 24), (140, 40)] {
+        let picture = picture(state, size);
+        assert!(picture.chars().all(|c| c == '\n' || !c.is_control()), "{picture}");
+        insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), picture);
+    }
+}
+
+#[test]
+fn every_tab() {
+    let mut state = fixture::state();
+    for tab in Tab::ALL {
+        state.act(Action::Tab(tab));
+        look(&tab.name().to_lowercase(), &state);
+    }
+}
+
+#[test]
+fn a_page_closely() {
+    let mut state = fixture::state();
+    state.act(Action::Open);
+    state.apply(Update::Detail(Box::new(fixture::detail())));
+    look("detail", &state);
+}
+
+#[test]
+fn help_filter_and_breaks() {
+    let mut state = fixture::state();
+    state.act(Action::Help);
+    look("help", &state);
+    state.act(Action::Help);
+    state.act(Action::Filter);
+    "alder".chars().for_each(|c| {
+        state.act(Action::Type(c));
+    });
+    look("filter", &state);
+    state.act(Action::Back);
+    state.apply(Update::Disconnected {
+        why: "Connection refused (os error 111)".into(),
+        retry_ms: 4_000,
+        attempts: 3,
+    });
+    look("lost", &state);
+    look("nothing_yet", &State::new("http://127.0.0.1:8080".into(), None, false));
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    use ratatui::style::Color;
+    let mut state = fixture::state();
+    let colours = |state: &State| {
+        let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
+        terminal.draw(|frame| view::draw(state, frame)).unwrap();
+        terminal
+            .backend()
+            .buffer()
+            .content()
+            .iter()
+            .filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
+            .count()
+    };
+    assert_eq!(colours(&state), 0);
+    state.colour = true;
+    assert!(colours(&state) > 50);
+}
