@@ -1,5 +1,6 @@
 //! Site, window, its figures against the window before, proof, connection; and the tabs.
 
+use clickstream_event::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -7,7 +8,7 @@ use ratatui::text::{Line, Span};
 use serde_json::Value;
 
 use crate::state::{Connection, State, Tab};
-use crate::text::{clock, fit, number, percent, ratio, thousands, width, word};
+use crate::text::{clock, duration, fit, number, percent, ratio, thousands, width, word};
 use crate::theme::Theme;
 
 pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
@@ -67,13 +68,24 @@ pub fn proof(state: &State, theme: Theme) -> Span<'static> {
 fn connection(state: &State, theme: Theme) -> Span<'static> {
     match &state.connection {
         _ if state.paused => Span::styled("▮▮ paused", theme.warn()),
-        Connection::Live => Span::styled("● live", theme.good()),
+        Connection::Live => match behind(state) {
+            Some(ms) => Span::styled(format!("● {} behind", duration(ms)), theme.warn()),
+            None => Span::styled("● live", theme.good()),
+        },
         Connection::Connecting => Span::styled("○ connecting", theme.warn()),
         Connection::Lost { retry_at, attempts, .. } => {
             let left = (retry_at.0 - state.now.0).max(0) as f64 / 1e3;
             Span::styled(format!("○ lost; attempt {} in {:.0} s", attempts + 1, left.ceil()), theme.bad())
         }
     }
+}
+
+/// How old the newest window is, by the server's clock, where the next ones should be there by now.
+fn behind(state: &State) -> Option<f64> {
+    let at = |row: &Value, field: &str| Timestamp::parse(word(row, field)).map(|at| at.0 as f64);
+    let status = state.pipeline.as_ref()?;
+    let age = at(status, "at")? - at(state.history.back()?, "window_end")?;
+    (age > 2.0 * number(status, "slide_ms") + 5_000.0).then_some(age)
 }
 
 /// The site in the newest window, and in the one that ended where this one began.

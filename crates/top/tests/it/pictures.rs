@@ -64,6 +64,17 @@ fn help_filter_and_breaks() {
 }
 
 #[test]
+fn results_that_do_not_keep_up_are_called_so() {
+    let mut state = fixture::state();
+    let report =
+        |second: i64| Update::Pipeline(serde_json::json!({ "at": fixture::at(second), "slide_ms": 10_000 }));
+    state.apply(report(20));
+    assert!(picture(&state, (80, 24)).contains("● live"));
+    state.apply(report(26));
+    assert!(picture(&state, (80, 24)).contains("● 26.0 s behind"));
+}
+
+#[test]
 fn colours_only_where_they_are_wanted() {
     use ratatui::style::Color;
     let mut state = fixture::state();
