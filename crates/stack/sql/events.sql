@@ -44,6 +44,9 @@ CREATE TEMPORARY TABLE event_log (
   'connector' = 'kafka',
   'topic' = '{{ events_topic }}',
   'properties.bootstrap.servers' = '{{ kafka }}',
+  -- a batch of some milliseconds at once instead of each as it comes
+  'properties.fetch.min.bytes' = '16384',
+  'properties.fetch.max.wait.ms' = '10',
   'scan.startup.mode' = '{{ startup_mode }}',
 {%- if startup_timestamp_ms is not none %}
   'scan.startup.timestamp-millis' = '{{ startup_timestamp_ms }}',

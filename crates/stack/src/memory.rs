@@ -76,6 +76,12 @@ pub fn machine_mib() -> u64 {
     total().unwrap_or(8192)
 }
 
+/// Options of every JVM: what its compilers and classes took from the C library and need no more goes back to the system (the
+/// library keeps it otherwise, hundreds of MiB after a start). Older JVMs do not know the option.
+pub fn trimmed() -> [String; 2] {
+    ["-XX:+IgnoreUnrecognizedVMOptions".into(), "-XX:TrimNativeHeapInterval=30000".into()]
+}
+
 /// Options of a JVM that has little to do, with a heap of at most `heap` MiB.
 pub fn small_jvm(heap: u64) -> Vec<String> {
     [
@@ -89,7 +95,9 @@ pub fn small_jvm(heap: u64) -> Vec<String> {
         "-XX:+ExitOnOutOfMemoryError".into(),
         "-Xshare:auto".into(),
     ]
-    .into()
+    .into_iter()
+    .chain(trimmed())
+    .collect()
 }
 
 #[cfg(test)]

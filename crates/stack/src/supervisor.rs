@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::background;
 use crate::class_archive::{self, ClassArchive};
 use crate::rotating_log::{RotatingLog, tail};
 
@@ -73,6 +74,10 @@ pub struct Component {
 
 /// Deaths in a row, each within [`STABLE`], after which we give up.
 const MAX_DEATHS: u32 = 6;
+/// While a process starts, its compilers are what everybody waits for.
+const START: Duration = Duration::from_secs(60);
+/// How often new threads are looked for.
+const TIDY: Duration = Duration::from_secs(10);
 /// A process that ran this long counts as having recovered.
 const STABLE: Duration = Duration::from_secs(30);
 
@@ -215,12 +220,17 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
 
 /// Waits for the child: how it ended by itself, or `None` when it was stopped.
 fn wait(spec: &Spec, child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
+    let mut tidy_at = Instant::now() + START;
     loop {
         // the exit is noticed within 50 ms, without a signal handler that others may replace
         match stop.recv_timeout(Duration::from_millis(50)) {
             Err(RecvTimeoutError::Timeout) => {
                 if let Ok(Some(status)) = child.try_wait() {
                     return Some(status.to_string());
+                }
+                if Instant::now() > tidy_at {
+                    tidy_at = Instant::now() + TIDY;
+                    background::stand_back(child.id());
                 }
             }
             Ok(patience) => {

@@ -222,7 +222,8 @@ impl Producer {
             .set("acks", "all")
             // keys lie where Java's producers would put them
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", "2")
+            // each batch is a request of its own per partition; an event that waits this long is still early
+            .set("linger.ms", "8")
             .set("compression.type", "lz4")
             .set("delivery.timeout.ms", "600000")
             .set("reconnect.backoff.max.ms", "500")

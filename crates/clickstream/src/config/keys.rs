@@ -238,7 +238,7 @@ pub const KEYS: &[Key] = &[
     key(
         "checkpoint_interval",
         Form::Value("TIME"),
-        "15s",
+        "20s",
         STACK,
         "Time between two checkpoints of the Flink job",
     ),

@@ -116,6 +116,7 @@ impl Cluster {
             "-XX:Tier4CompileThreshold=50000".into(),
             "-XX:Tier4BackEdgeThreshold=150000".into(),
         ];
+        task_manager_options.extend(memory::trimmed());
         let collector_chosen = self
             .task_manager_options
             .iter()
