@@ -1,17 +1,17 @@
-//! Lets the threads of a JVM that only help (compilers, concurrent collection, the writing of snapshots) stand back behind
-//! those that results wait for.
+//! Lets the threads of a JVM that only help stand back behind those that results wait for.
 //!
-//! When a window ends, many tasks have something to do at once, on as many cores as a laptop has. A compiler that takes half of
-//! them then is felt; the same a second later is not. On Linux each thread has a nice value of its own, and raising it needs no rights.
+//! When a window ends, many tasks have something to do at once, on as many cores as a laptop has. A snapshot that is written just then
+//! is felt; the same a second later is not. On Linux each thread has a nice value of its own, and raising it needs no rights.
 
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, setpriority_process};
 
-/// Beginnings of the names of such threads, as the kernel has them (15 characters), and their nice values. A collector that
-/// stood back too far would in the end stop everything, and so would a compiler: code that waits for it is interpreted, and takes
-/// the time that the compiler lacks. The fast compiler is left alone for that reason.
-const THREADS: [(&str, i32); 4] =
-    [("C2 Compiler", 10), ("AsyncOperations", 5), ("G1 Conc", 3), ("G1 Refine", 3)];
+/// Beginnings of the names of such threads, as the kernel has them (15 characters), and their nice values.
+///
+/// Compilers and collectors are not among them, though they take much: code that waits for its compiler is interpreted and takes the
+/// time that the compiler lacks, so a job that has to catch up would never be compiled; and a collector that stands back too
+/// far in the end stops everything.
+const THREADS: [(&str, i32); 1] = [("AsyncOperations", 5)];
 
 fn nice_of(name: &str) -> Option<i32> {
     THREADS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, nice)| *nice)
@@ -44,7 +44,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::Builder::new()
-            .name("C2 CompilerThread0".into())
+            .name("AsyncOperations-thread-1".into())
             .spawn(move || {
                 tell.send(rustix::thread::gettid()).unwrap();
                 let _ = ended.recv();
@@ -54,7 +54,7 @@ mod tests {
         let own = rustix::thread::gettid();
         let before = getpriority_process(Some(own)).unwrap();
         stand_back(std::process::id());
-        assert_eq!(getpriority_process(Some(helper)).unwrap(), 10);
+        assert_eq!(getpriority_process(Some(helper)).unwrap(), 5);
         assert_eq!(getpriority_process(Some(own)).unwrap(), before);
         drop(end);
         thread.join().unwrap();

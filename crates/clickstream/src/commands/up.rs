@@ -112,7 +112,7 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack, dashboard: &str, colle
         ["Data and logs".to_owned(), stack.layout().root().display().to_string()],
     ];
     steps.line(&format!(
-        "\n{}\n{}\nTry in another terminal: clickstream verify · clickstream status · clickstream generate --rate 100 · clickstream down\n",
+        "\n{}\n{}\nTry in another terminal: clickstream top · clickstream verify · clickstream status · clickstream down\n",
         facts(rows),
         what_comes(config),
     ));

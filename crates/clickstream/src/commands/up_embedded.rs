@@ -129,7 +129,7 @@ fn welcome(
         ["Log of this process".to_owned(), layout.log_of("clickstream").display().to_string()],
     ];
     steps.line(&format!(
-        "\n{}\n{}\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream verify · clickstream status · clickstream down\n",
+        "\n{}\n{}\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream top · clickstream verify · clickstream status · clickstream down\n",
         facts(rows),
         what_comes(config),
     ));
