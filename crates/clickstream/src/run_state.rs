@@ -52,6 +52,17 @@ impl RunState {
         }
     }
 
+    /// The embedded engine runs, and how.
+    pub fn embedded(state: &str, layout: &Layout) -> Self {
+        Self {
+            engine: "embedded".into(),
+            state: state.into(),
+            components: vec![Self::ourselves(layout.log_of("clickstream"))],
+            job: None,
+            data_dir: layout.root().to_owned(),
+        }
+    }
+
     /// Nothing runs.
     pub fn stopped(data_dir: PathBuf) -> Self {
         Self { engine: "none".into(), state: "stopped".into(), components: Vec::new(), job: None, data_dir }

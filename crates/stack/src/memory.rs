@@ -1,7 +1,8 @@
 //! How much memory each JVM gets, and with which options it runs.
 //!
 //! The JobManager and the SQL Gateway do little each second: the C1 compiler and the serial collector keep them
-//! small. Kafka has the serial collector, too. The TaskManager does the work: both compilers, and G1, whose pauses stay short with gigabytes of state.
+//! small. Kafka works on every event and every row, for which the optimising compiler pays, but keeps little: the serial collector, too.
+//! The TaskManager does the work: both compilers, and G1, whose pauses stay short with gigabytes of state.
 
 /// Memory of the TaskManager, in MiB, part by part as Flink wants it when started without its shell scripts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,11 +84,17 @@ pub fn trimmed() -> [String; 2] {
 }
 
 /// Options of a JVM that has little to do, with a heap of at most `heap` MiB.
+pub fn idle_jvm(heap: u64) -> Vec<String> {
+    let mut options = small_jvm(heap);
+    options.push("-XX:TieredStopAtLevel=1".into());
+    options
+}
+
+/// Options of a JVM with a heap of at most `heap` MiB, in which little stays.
 pub fn small_jvm(heap: u64) -> Vec<String> {
     [
         format!("-Xmx{heap}m"),
         "-Xms48m".into(),
-        "-XX:TieredStopAtLevel=1".into(),
         "-XX:+UseSerialGC".into(),
         // give memory back that start-up needed
         "-XX:MinHeapFreeRatio=15".into(),

@@ -28,6 +28,17 @@ pub fn check(wanted: &[Wanted]) -> Result<()> {
     Ok(())
 }
 
+/// Listens on a port of this machine; 0 is any that is free.
+pub async fn listen(wanted: Wanted) -> Result<tokio::net::TcpListener> {
+    check(&[wanted])?;
+    let address = (std::net::Ipv4Addr::LOCALHOST, wanted.port);
+    tokio::net::TcpListener::bind(address).await.map_err(|error| StackError::NotReachable {
+        what: wanted.purpose,
+        address: format!("127.0.0.1:{}", wanted.port),
+        why: error.to_string(),
+    })
+}
+
 /// A port that is free now, for tests and for ports nobody needs to know.
 ///
 /// Not one of those the kernel gives to outgoing connections (from 32768 on Linux): between now and its use, or while a killed

@@ -8,7 +8,6 @@
 pub mod embedded;
 pub mod kafka;
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +35,7 @@ pub struct Collecting {
 /// Takes the port, before anything else is started; `None` where no collector is wanted.
 pub async fn bind(config: &Config) -> Result<Option<TcpListener>, StackError> {
     let Some(port) = config.collector.as_ref().map(|collector| collector.port) else { return Ok(None) };
-    ports::check(&[Wanted { port, purpose: "the collector", flag: "collector-port" }])?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    listener.map(Some).map_err(|error| StackError::NotReachable {
-        what: "the collector",
-        address: format!("127.0.0.1:{port}"),
-        why: error.to_string(),
-    })
+    ports::listen(Wanted { port, purpose: "the collector", flag: "collector-port" }).await.map(Some)
 }
 
 /// Where it is, for people.

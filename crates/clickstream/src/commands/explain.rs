@@ -10,9 +10,9 @@ use console::style;
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError};
-use crate::console::window::thousands;
 use crate::proof::explain::{Compared, Explanation, Line, Question, Subject, explain};
 use crate::proof::row::Row;
+use clickstream_top::text::thousands;
 
 use super::{facts, page};
 

@@ -19,7 +19,6 @@ use crate::collecting::{self, Collecting};
 use crate::config::{Config, last_up};
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
-use crate::console::window::thousands;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
 use crate::logs::embedded::EmbeddedLog;
@@ -27,6 +26,7 @@ use crate::results::{Arrived, Assembler, Latencies};
 use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
+use clickstream_top::text::thousands;
 
 use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
 
@@ -234,12 +234,6 @@ async fn show(
 }
 
 fn write_state(layout: &Layout, footer: &Footer) {
-    RunState {
-        engine: "embedded".into(),
-        state: if footer.proof.problems == 0 { "running" } else { "degraded" }.into(),
-        components: vec![RunState::ourselves(layout.log_of("clickstream"))],
-        job: None,
-        data_dir: layout.root().to_owned(),
-    }
-    .write(layout);
+    let state = if footer.proof.problems == 0 { "running" } else { "degraded" };
+    RunState::embedded(state, layout).write(layout);
 }

@@ -9,13 +9,13 @@ use console::style;
 use serde_json::json;
 
 use crate::config::{Config, time_text};
-use crate::console::window::thousands;
 use crate::logs::{Bounds, Log};
 use crate::proof::explain::{self, Question, Subject};
 use crate::proof::follow::Follower;
 use crate::proof::prove::prove;
 use crate::proof::report::{Difference, Report};
 use crate::proof::row::Row;
+use clickstream_top::text::thousands;
 
 use super::{emit, facts};
 

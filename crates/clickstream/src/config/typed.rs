@@ -160,8 +160,7 @@ impl Config {
             .map(|site| site.trim().to_owned())
             .filter(|site| !site.is_empty())
             .collect();
-        if sites.is_empty() || sites.iter().any(|site| site.len() > 100 || site.chars().any(char::is_control))
-        {
+        if sites.is_empty() || !sites.iter().all(|site| is_site_name(site)) {
             return Err(read.wrong("site", "a name, or several separated by commas, is needed"));
         }
         let duration = read.optional_time("duration")?;
@@ -296,6 +295,11 @@ impl Config {
     }
 }
 
+/// Whether a site may have this name.
+pub fn is_site_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 100 && !name.chars().any(char::is_control)
+}
+
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
@@ -362,7 +366,7 @@ impl Reader<'_> {
         for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (site, key) = pair.split_once('=').unwrap_or_default();
             let (site, key) = (site.trim(), key.trim());
-            if site.is_empty() || key.is_empty() || site.len() > 100 || pair.chars().any(char::is_control) {
+            if !is_site_name(site) || key.is_empty() || pair.chars().any(char::is_control) {
                 return Err(
                     self.wrong("collector_keys", "pairs are needed, as shop=8fJ2kQ,blog=blog.example")
                 );

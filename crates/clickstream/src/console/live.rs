@@ -5,11 +5,12 @@ use std::io::Write;
 
 use clickstream_event::Timestamp;
 use clickstream_event::rows::Anomaly;
+use clickstream_top::text::thousands;
 use console::{Term, style};
 use serde_json::json;
 
 use crate::console::sections::{View, anomaly_line};
-use crate::console::window::{WindowView, thousands};
+use crate::console::window::WindowView;
 use crate::results::Window;
 
 /// What the proof beside a running pipeline has found.

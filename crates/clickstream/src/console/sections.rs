@@ -6,7 +6,9 @@ use clickstream_event::rows::Anomaly;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::window::{Paint, bar, shorten, thousands};
+use clickstream_top::text::{percent, thousands};
+
+use super::window::{Paint, bar, shorten};
 use crate::results::Window;
 
 /// What the console shows of a window.
@@ -81,10 +83,6 @@ fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>, paint: Paint<
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
-}
-
-fn percent(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0))
 }
 
 fn trending(window: &Window, width: usize, paint: Paint<'_>) -> String {

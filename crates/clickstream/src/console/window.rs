@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use clickstream_event::rows::{Anomaly, TopPage};
+use clickstream_top::text::{percent, thousands};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use console::{StyledObject, style};
@@ -40,8 +41,7 @@ impl WindowView {
             site.window_end.clock()
         );
         text.push('\n');
-        let conversion =
-            site.conversion_rate.map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0));
+        let conversion = percent(site.conversion_rate);
         let mut facts = vec![
             format!("{} events", thousands(site.event_count)),
             format!("{} users", thousands(site.unique_users)),
@@ -92,10 +92,7 @@ impl WindowView {
                 Cell::new(shorten(&row.page_url, page_width)),
                 Cell::new(thousands(row.view_count)),
                 Cell::new(thousands(row.unique_users)),
-                Cell::new(
-                    row.click_through_rate
-                        .map_or_else(|| "–".into(), |rate| format!("{:.1} %", rate * 100.0)),
-                ),
+                Cell::new(percent(row.click_through_rate)),
                 Cell::new(self.change(row, paint)),
             ];
             if bar_width > 0 {
@@ -155,19 +152,6 @@ pub fn shorten(text: &str, width: usize) -> String {
     }
     let kept: String = clean.chars().take(width.saturating_sub(1)).collect();
     format!("{kept}…")
-}
-
-/// A number with a thin space between groups of three digits.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A decimal with two digits of fraction.

@@ -9,7 +9,6 @@
 pub mod pipeline;
 pub mod rows;
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,12 +36,7 @@ pub struct Serving {
 
 /// Takes the port, before anything else is started.
 pub async fn bind(port: u16) -> Result<TcpListener, StackError> {
-    ports::check(&[Wanted { port, purpose: "the dashboard", flag: "http-port" }])?;
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| StackError::NotReachable {
-        what: "the dashboard",
-        address: format!("127.0.0.1:{port}"),
-        why: error.to_string(),
-    })
+    ports::listen(Wanted { port, purpose: "the dashboard", flag: "http-port" }).await
 }
 
 impl Serving {

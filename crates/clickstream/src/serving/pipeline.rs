@@ -61,20 +61,20 @@ impl Reporter {
             .0
             .iter()
             .enumerate()
-            .map(|(n, (_, end))| PartitionStatus {
-                partition: n as i32,
-                end_offset: *end,
-                read_offset: self.read(n, *end).next_offset,
-                // the source was asked a moment before the log
-                lag: self.read(n, *end).next_offset.map(|next| (end - next).max(0)),
-                high_mark: self
-                    .read(n, *end)
-                    .watermark
-                    .map(|mark| Timestamp(mark + self.base.max_disorder_ms + 1)),
-                records_per_second: self.before.as_ref().map_or(0.0, |(at, before)| {
-                    let came = before.0.get(n).map_or(0, |(_, before)| end - before);
-                    came.max(0) as f64 / now.duration_since(*at).as_secs_f64().max(0.1)
-                }),
+            .map(|(n, (_, end))| {
+                let PartitionProgress { next_offset, watermark } = self.read(n, *end);
+                PartitionStatus {
+                    partition: n as i32,
+                    end_offset: *end,
+                    read_offset: next_offset,
+                    // the source was asked a moment before the log
+                    lag: next_offset.map(|next| (end - next).max(0)),
+                    high_mark: watermark.map(|mark| Timestamp(mark + self.base.max_disorder_ms + 1)),
+                    records_per_second: self.before.as_ref().map_or(0.0, |(at, before)| {
+                        let came = before.0.get(n).map_or(0, |(_, before)| end - before);
+                        came.max(0) as f64 / now.duration_since(*at).as_secs_f64().max(0.1)
+                    }),
+                }
             })
             .collect();
         self.before = Some((now, bounds));

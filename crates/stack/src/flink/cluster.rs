@@ -141,7 +141,7 @@ impl Cluster {
                 "jobmanager",
                 self.rest_url(),
                 jvm(
-                    memory::small_jvm(256),
+                    memory::idle_jvm(256),
                     "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
                     vec![],
                 ),
@@ -158,7 +158,7 @@ impl Cluster {
             spec(
                 "sql-gateway",
                 self.gateway_url(),
-                jvm(memory::small_jvm(320), "org.apache.flink.table.gateway.SqlGateway", vec![]),
+                jvm(memory::idle_jvm(320), "org.apache.flink.table.gateway.SqlGateway", vec![]),
             ),
         ])
     }

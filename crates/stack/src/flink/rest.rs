@@ -188,7 +188,10 @@ impl Rest {
     /// How many records the source of the job has read, as of its last report.
     pub async fn source_records(&self, job: &str) -> Option<i64> {
         let details = self.job(job).await?;
-        self.source_metric(job, source_of(&details)?, "numRecordsIn").await
+        let task = source_of(&details)?;
+        let path = format!("/jobs/{job}/vertices/{task}/subtasks/metrics?get=numRecordsIn");
+        let values: serde_json::Value = self.get(&path).await.ok()?;
+        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|sum| sum as i64)
     }
 
     /// How far the source of the job has come, by its own metrics. `details` are what [`Rest::job`] says of it.
@@ -219,12 +222,6 @@ impl Rest {
             }
         }
         Some(progress)
-    }
-
-    async fn source_metric(&self, job: &str, task: &str, name: &str) -> Option<i64> {
-        let values: serde_json::Value =
-            self.get(&format!("/jobs/{job}/vertices/{task}/subtasks/metrics?get={name}")).await.ok()?;
-        values.get(0)?.get("sum").and_then(serde_json::Value::as_f64).map(|sum| sum as i64)
     }
 }
 

@@ -55,8 +55,6 @@ impl Broker {
         }
         let mut command = vec![java.program.display().to_string()];
         command.extend(memory::small_jvm(320));
-        // it works on every event and every row: here the optimising compiler pays
-        command.push("-XX:TieredStopAtLevel=4".into());
         let archive = ClassArchive::new(lib, "kafka", java);
         command.extend(archive.options());
         command.push(format!("-Dlog4j2.configurationFile={}", log4j.display()));

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Options, Scratch, machine};
 use crate::config::Config;
 use crate::console::steps::Steps;
-use crate::console::window::thousands;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::proof::row::Row as ResultRow;
 use crate::results::Row;
+use clickstream_top::text::thousands;
 
 /// Measures every rate on a log of its own, and gives the report.
 pub async fn measure(config: &Config, options: &Options, steps: &Steps) -> Result<String> {

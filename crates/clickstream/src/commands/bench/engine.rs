@@ -12,8 +12,8 @@ use clickstream_event::{Record, Rules, Timestamp, decode};
 
 use super::machine;
 use crate::config::Config;
-use crate::console::window::thousands;
 use crate::embedded::shards::ThreadedShards;
+use clickstream_top::text::thousands;
 
 /// Events that are made, then taken, at a time: few enough to stay in the cache, as events do that were just read.
 const CHUNK: usize = 1_024;

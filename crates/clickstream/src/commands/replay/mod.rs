@@ -20,7 +20,7 @@ use clickstream_traffic::Producer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError, Engine, last_up, time_text};
+use crate::config::{Config, ConfigError, Engine, is_site_name, last_up, time_text};
 use crate::console::steps::Steps;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
@@ -56,10 +56,7 @@ impl Options {
             None => Speed::Times(1.0),
         };
         let site = text("in_site");
-        if site
-            .as_ref()
-            .is_some_and(|site| site.is_empty() || site.len() > 100 || site.chars().any(char::is_control))
-        {
+        if site.as_deref().is_some_and(|site| !is_site_name(site)) {
             return Err(ConfigError("--site needs a name of up to 100 bytes".into()));
         }
         let reorder = text("reorder").unwrap_or_else(|| "5s".into());
@@ -217,7 +214,7 @@ async fn embedded(
     // nobody watches the rows: they are in their topics
     let (rows, _) = mpsc::channel(1);
     let pipeline = Pipeline::start(settings, rows)?;
-    state("running", &layout).write(&layout);
+    RunState::embedded("running", &layout).write(&layout);
     let windows = config.stack.job.windows;
     steps.line(&format!(
         "counting in {}; windows of {} every {}; Ctrl-C stops",
@@ -250,16 +247,6 @@ async fn embedded(
     drop(lock);
     let next = report::next_embedded(config, &outcome);
     finish(config, &replay, &outcome, &layout.root().display().to_string(), &next)
-}
-
-fn state(word: &str, layout: &Layout) -> RunState {
-    RunState {
-        engine: "embedded".into(),
-        state: word.into(),
-        components: vec![RunState::ourselves(layout.log_of("clickstream"))],
-        job: None,
-        data_dir: layout.root().to_owned(),
-    }
 }
 
 /// Waits until the first window that holds the last view has ended, so that there is something to see.

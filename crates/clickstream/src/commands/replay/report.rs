@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::run::Outcome;
 use crate::commands::facts;
 use crate::config::Config;
-use crate::console::window::thousands;
+use clickstream_top::text::thousands;
 
 /// Columns of a sample line.
 const SAMPLE: usize = 72;

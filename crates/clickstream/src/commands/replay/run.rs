@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::{Inputs, Next};
 use super::target::Target;
-use crate::console::window::thousands;
+use clickstream_top::text::thousands;
 
 /// How views are sent.
 pub struct Sending {
@@ -76,13 +76,7 @@ pub async fn run(
             Ok(Next::End) => break,
             Err(_) => replay.finish(&mut views),
         }
-        for view in views.drain(..) {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => { stopped = true; break }
-                sent = sender.send(&view) => sent?,
-            }
-        }
+        stopped = !sender.send_all(&mut views, stop).await?;
         n += 1;
         if n.is_multiple_of(4_096) || (!bar.is_hidden() && sender.sending.speed != Speed::Max) {
             show(&bar, &inputs, replay, began, sender.last);
@@ -92,13 +86,7 @@ pub async fn run(
     }
     if !stopped {
         replay.finish(&mut views);
-        for view in views.drain(..) {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => { stopped = true; break }
-                sent = sender.send(&view) => sent?,
-            }
-        }
+        stopped = !sender.send_all(&mut views, stop).await?;
     }
     target.flush().await?;
     bar.finish_and_clear();
@@ -118,6 +106,18 @@ struct Sender<'t> {
 }
 
 impl Sender<'_> {
+    /// Sends the views, and leaves none; whether it came to the end before it was stopped.
+    async fn send_all(&mut self, views: &mut Vec<View>, stop: &CancellationToken) -> Result<bool> {
+        for view in views.drain(..) {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(false),
+                sent = self.send(&view) => sent?,
+            }
+        }
+        Ok(true)
+    }
+
     async fn send(&mut self, view: &View) -> Result<()> {
         let at = if self.sending.keep_time {
             self.pace(view.time).await;

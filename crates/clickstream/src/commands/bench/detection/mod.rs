@@ -16,7 +16,7 @@ use self::score::{Score, Share, Truth};
 use super::{Options, machine};
 use crate::config::Config;
 use crate::console::steps::Steps;
-use crate::console::window::thousands;
+use clickstream_top::text::thousands;
 
 /// Events per second.
 const RATE: f64 = 1_000.0;
