@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::body::BodyError;
 use crate::desk::{Outcome, Refusal};
@@ -14,20 +14,10 @@ use crate::draft::Fault;
 /// Places of bad messages that an answer lists, at most.
 const MAX_LISTED: usize = 100;
 
-/// A problem (RFC 9457).
+/// A problem, with further members.
 pub fn problem(status: StatusCode, detail: impl Into<String>, more: Value) -> Response {
-    let mut body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "detail": detail.into(),
-    });
-    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
-        body.extend(more);
-    }
-    let mut response = (status, Json(body)).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
+    let more = if let Value::Object(more) = more { more } else { Map::new() };
+    clickstream_web::problem::response(status, &detail.into(), more)
 }
 
 /// What is said instead of an outcome. Overload is a 429: it is the only answer that all trackers take for "come again later".

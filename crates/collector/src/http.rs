@@ -1,6 +1,6 @@
 //! Which paths there are, and what each does with a request.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +12,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use clickstream_web::connections::Peer;
 use serde_json::Value;
 
 use crate::answer;
@@ -37,10 +38,6 @@ pub(crate) struct App {
     /// Where we listen, for the start page.
     pub address: String,
 }
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub SocketAddr);
 
 type Shared = State<Arc<App>>;
 
