@@ -140,7 +140,7 @@ fn replay(config: &Config, options: &Options, layout: &Layout) -> Result<Replay>
 
 /// The key of visitors in this data directory: made once, so that a file that is sent twice has the same events.
 fn salt(layout: &Layout) -> Result<Salt> {
-    use std::io::{Read, Write};
+    use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let path = layout.run().join("replay.salt");
     let mut bytes = [0; 16];
@@ -149,9 +149,7 @@ fn salt(layout: &Layout) -> Result<Salt> {
     {
         return Ok(Salt::new(kept));
     }
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .context("no random bytes for the visitors' key; give one with --salt")?;
+    getrandom::fill(&mut bytes).context("no random bytes for the visitors' key; give one with --salt")?;
     std::fs::OpenOptions::new()
         .write(true)
         .create(true)
