@@ -50,20 +50,11 @@ fn subcommand(name: &'static str, about: &'static str, examples: &'static str, k
     options(command, keys)
 }
 
-/// Keys of the commands that read a log.
-const LOG_KEYS: &[&str] = &[
-    "window",
-    "slide",
-    "max_disorder",
-    "max_future",
-    "dedup_horizon",
-    "session_gap",
-    "kafka",
-    "kafka_port",
-    "engine",
-    "data_dir",
-    "json",
-];
+/// Keys that say how events are counted.
+const COUNTING: &[&str] = &["window", "slide", "max_disorder", "max_future", "dedup_horizon", "session_gap"];
+
+/// Keys of the commands that read a log, besides those.
+const LOG_KEYS: &[&str] = &["kafka", "kafka_port", "engine", "data_dir", "json"];
 
 const REPLAY: &str = "Send the access logs of a web server as page views, live or as a backfill";
 
@@ -78,26 +69,15 @@ Formats: common, combined (also with the virtual host in front), JSON of nginx, 
 A view is a GET that was answered with 2xx or 304 and is no asset. A visitor is a keyed hash of address and browser; no
 address is kept. docs/replay.md has all rules.";
 
-/// Keys of `replay`.
+/// Keys of `replay`, besides all those.
 const REPLAY_KEYS: &[&str] = &[
-    "window",
-    "slide",
-    "max_disorder",
-    "max_future",
-    "dedup_horizon",
-    "session_gap",
     "url_query",
     "url_host",
     "url_slash",
     "url_fragments",
     "key",
-    "kafka",
-    "kafka_port",
     "partitions",
     "result_partitions",
-    "engine",
-    "data_dir",
-    "json",
     "log_level",
     "log_format",
 ];
@@ -139,7 +119,7 @@ pub fn command() -> Command {
             .arg(Arg::new("once").long("once").action(ArgAction::SetTrue).help("Print one picture as plain text, as wide as the terminal, or as COLUMNS and LINES say")),
         )
         .subcommand(
-            subcommand("replay", REPLAY, REPLAY_AFTER, REPLAY_KEYS)
+            subcommand("replay", REPLAY, REPLAY_AFTER, &[COUNTING, LOG_KEYS, REPLAY_KEYS].concat())
                 .arg(Arg::new("files").value_name("FILE").required(true).num_args(1..).value_parser(value_parser!(PathBuf)).help("Access logs, also .gz and .zst; - is standard input. Several are merged by time"))
                 .arg(Arg::new("format").long("format").value_name("FORMAT").value_parser(["auto", "common", "combined", "json"]).help("How lines are written [default: auto, line by line]"))
                 .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site of all lines [default: the host that a line names, else web]"))
@@ -161,20 +141,20 @@ pub fn command() -> Command {
             "serve",
             "Serve dashboard, REST and live stream alone, of results in a Kafka that runs already",
             "Examples:\n  clickstream serve --kafka localhost:9092 --http-port 8180\n\nAny number may run beside `up` and beside each other, each on a port of its own: each reads the result topics and keeps\nthem under the data directory, so it goes on where it stopped. Without --kafka it reads the Kafka of the last `up`.",
-            &["kafka", "kafka_port", "http_port", "window", "slide", "max_disorder", "max_future", "dedup_horizon", "session_gap", "duration", "data_dir", "json", "log_level", "log_format"],
+            &[COUNTING, &["kafka", "kafka_port", "http_port", "duration", "data_dir", "json", "log_level", "log_format"]].concat(),
         ))
         .subcommand(subcommand(
             "verify",
             "Recount the log and compare every result row and dead letter with it",
             "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. Windows, rules and the log\nare those of the last `up` in the data directory, unless options say otherwise.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
-            &[LOG_KEYS, &["duration"]].concat(),
+            &[COUNTING, LOG_KEYS, &["duration"]].concat(),
         ).arg(Arg::new("follow").long("follow").action(ArgAction::SetTrue).help("Go on proving while the pipeline runs; ends when refuted, or after --duration")))
         .subcommand(
             subcommand(
                 "explain",
                 "List the events that made one number, and those that nearly did",
                 "Examples:\n  clickstream explain --page / --window-end 14:05:10\n  clickstream explain --product P1011 --window-end 14:05:10 --metric unique_users\n  clickstream explain --window-end 2026-11-25T14:05:10Z --json",
-                LOG_KEYS,
+                &[COUNTING, LOG_KEYS].concat(),
             )
             .arg(Arg::new("page").long("page").value_name("URL").help("The page, as page_url says it"))
             .arg(Arg::new("product").long("product").value_name("ID").help("The product; without any of these it is the whole site"))
