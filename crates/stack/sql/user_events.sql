@@ -5,15 +5,17 @@
 -- each. What all of the last events have in common is asked of numbers: a page has been the same for 12 events if it last
 -- changed at event n - 11 or before.
 CREATE TEMPORARY VIEW counted_events AS
-SELECT *, COUNT(*) OVER history AS n, LAG(page_url) OVER history AS previous_page
+SELECT *, COUNT(*) OVER history AS n, LAG(page_url) OVER history AS previous_page, LAG(ts) OVER history AS previous_ts
 FROM sorted_events
 WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order);
 
 CREATE TEMPORARY VIEW user_history AS
 SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
-       -- (RAND() >= 0 is always true and keeps the planner from making a ring in each place that uses it)
-       CASE WHEN RAND() >= 0 THEN ARRAY[{% for i in range(ring) %}ts_{{ i }}{% if not loop.last %}, {% endif %}{% endfor %}] END AS ring,
-       last_page_change, last_other_event
+       previous_ts,
+       -- Of most events no rule asks for the ring: its user has had too few. (RAND() >= 0 is always true and keeps the planner
+       -- from making a ring in each place that uses it.)
+       CASE WHEN RAND() >= 0 AND (n >= {{ [fast_events, metronome_events, crawl_events] | min }} OR n - last_page_change >= {{ repeated_events - 1 }}) THEN ARRAY[{% for i in range(ring) %}ts_{{ i }}{% if not loop.last %}, {% endif %}{% endfor %}] END AS ring,
+       last_page_change, last_other_event{% for i in range(ring) %}, ts_{{ i }}{% endfor %}
 FROM (
   SELECT *,
          {% for i in range(ring) -%}
@@ -25,23 +27,26 @@ FROM (
   WINDOW history AS (PARTITION BY site_id, user_id ORDER BY sorted_order)
 );
 
--- The times of the events before this one that are asked for, out of the ring.
+-- The times of the events before this one that a rule asks for, out of the ring.
 CREATE TEMPORARY VIEW user_runs AS
 SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
-       last_other_event, last_page_change, CASE WHEN RAND() >= 0 THEN {{ ts_before(1) }} END AS ts_1
-       {%- for k in range(2, ring) if k < metronome_events or k in [fast_events - 1, repeated_events - 1, crawl_events - 1] %},
-       {{ ts_before(k) }} AS ts_{{ k }}{% endfor %}
+       previous_ts, last_other_event, last_page_change,
+       {{ ts_before(fast_events - 1) }} AS fast_since, CASE WHEN RAND() >= 0 THEN {{ ts_before(metronome_events - 1) }} END AS metronome_since,
+       {{ ts_before(repeated_events - 1) }} AS repeated_since, {{ ts_before(crawl_events - 1) }} AS crawl_since
+       {%- for i in range(ring) %}, ts_{{ i }}{% endfor %}
 FROM user_history;
 
 -- `spread` is how far apart the last {{ metronome_events - 1 }} gaps are: {{ metronome_events - 1 }}·Q − S², Q being the sum of their squares and S their sum.
+-- A gap lies between two places of the ring that are next to each other. Where the second place is not the later one, it is the
+-- end of the ring; and where events of one time could be told apart only by their number, the gap is none.
 CREATE TEMPORARY VIEW user_gaps AS
 SELECT site_id, event_type, user_id, session_id, page_url, product_id, revenue, is_declared_bot, event_time, ts, sorted_order, n,
-       last_other_event, last_page_change, ts_1 AS previous_ts, ts_{{ fast_events - 1 }} AS fast_since, ts_{{ metronome_events - 1 }} AS metronome_since,
-       ts_{{ repeated_events - 1 }} AS repeated_since, ts_{{ crawl_events - 1 }} AS crawl_since,
-       CASE WHEN RAND() >= 0 AND ts - ts_{{ metronome_events - 1 }} <= {{ window_ms }} THEN
-         {{ metronome_events - 1 }} * ((ts - ts_1) * (ts - ts_1)
-           {%- for k in range(1, metronome_events - 1) %} + (ts_{{ k }} - ts_{{ k + 1 }}) * (ts_{{ k }} - ts_{{ k + 1 }}){% endfor %})
-         - (ts - ts_{{ metronome_events - 1 }}) * (ts - ts_{{ metronome_events - 1 }}) END AS spread
+       previous_ts, last_other_event, last_page_change, fast_since, metronome_since, repeated_since, crawl_since,
+       CASE WHEN RAND() >= 0 AND ts - metronome_since <= {{ window_ms }} THEN
+         {{ metronome_events - 1 }} * ({% for i in range(ring) %}{% set before = 'ts_' ~ (i - 1) % ring %}{% set after = 'ts_' ~ i -%}
+           CASE WHEN {{ before }} >= metronome_since AND {{ after }} > {{ before }} THEN ({{ after }} - {{ before }}) * ({{ after }} - {{ before }}) ELSE 0 END
+           {%- if not loop.last %} + {% endif %}{% endfor %})
+         - (ts - metronome_since) * (ts - metronome_since) END AS spread
 FROM user_runs;
 
 -- The first rule that flags the event. (100·spread < S² is written as spread <= (S² − 1) / 100, which 64 bits hold.)

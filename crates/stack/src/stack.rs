@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::class_archive::Archivist;
 use crate::error::{Result, StackError};
 use crate::flink::cluster::Cluster;
 use crate::flink::gateway;
@@ -60,6 +61,7 @@ pub struct Stack {
     partitions: i32,
     task_heap_mib: u64,
     layout: Layout,
+    archivist: Option<Archivist>,
     _lock: Lock,
 }
 
@@ -91,6 +93,7 @@ impl Stack {
         let mut external = Vec::new();
         let started = Instant::now();
         let mut flink = Vec::new();
+        let mut archives = Vec::new();
         let (rest_url, gateway_url) = match (&config.external_flink, &flink_lib, &java) {
             (Some((rest, gateway)), ..) => {
                 external.push(external_component("jobmanager", rest));
@@ -107,6 +110,7 @@ impl Stack {
                     task_manager_options: config.task_manager_options.clone(),
                 };
                 let specs = cluster.prepare(&layout, lib, java, &log4j)?;
+                archives.extend(specs.iter().filter_map(|spec| spec.archive.clone()));
                 flink.extend(specs.into_iter().map(start_component));
                 (cluster.rest_url(), cluster.gateway_url())
             }
@@ -130,6 +134,7 @@ impl Stack {
                 };
                 let spec = node.prepare(&layout, lib, java, &log4j)?;
                 let address = node.address();
+                archives.extend(spec.archive.clone());
                 (Some(start_component(spec)), address)
             }
             _ => {
@@ -159,6 +164,7 @@ impl Stack {
             partitions: 0,
             task_heap_mib: config.task_heap_mib,
             layout,
+            archivist: None,
             _lock: lock,
         };
 
@@ -181,6 +187,7 @@ impl Stack {
         let submitting = Instant::now();
         stack.job.submit(false).await?;
         stack.job.wait_running(PATIENCE).await?;
+        stack.archivist = Some(Archivist::start(archives));
         let message = format!("Flink job runs {}", stack.job.status().resumed);
         observer.on(Progress::Done { step, message, took: submitting.elapsed() });
         Ok(stack)
@@ -336,6 +343,7 @@ impl Stack {
 
     /// Stops everything that we started: the job after a last checkpoint, then Flink, then Kafka.
     pub async fn stop(mut self) {
+        self.archivist = None;
         if !self.flink.is_empty() {
             self.job.stop().await;
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::background;
-use crate::class_archive::{self, ClassArchive};
+use crate::class_archive::ClassArchive;
 use crate::rotating_log::{RotatingLog, tail};
 
 /// How to start a component.
@@ -234,15 +234,7 @@ fn wait(spec: &Spec, child: &mut Child, stop: &Receiver<Duration>) -> Option<Str
                 }
             }
             Ok(patience) => {
-                let missing =
-                    spec.archive.as_ref().filter(|archive| archive.is_missing() && !patience.is_zero());
-                let patience =
-                    if missing.is_some() { patience.max(class_archive::PATIENCE) } else { patience };
-                if end(child, patience)
-                    && let Some(archive) = missing
-                {
-                    archive.keep();
-                }
+                end(child, patience);
                 return None;
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -253,39 +245,35 @@ fn wait(spec: &Spec, child: &mut Child, stop: &Receiver<Duration>) -> Option<Str
     }
 }
 
-/// Ends the child; whether it did so by itself once it was asked.
+/// Ends the child: asks it, and kills it when it has not within `patience`.
 #[allow(unsafe_code)] // kill(2) has no safe wrapper in the standard library
-fn end(child: &mut Child, patience: Duration) -> bool {
+fn end(child: &mut Child, patience: Duration) {
     if !patience.is_zero() {
         // SAFETY: a plain system call; the child is not reaped yet, so its id is not reused.
         unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if matches!(child.try_wait(), Ok(Some(_))) {
-                return true;
+                return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
     let _ = child.kill();
     let _ = child.wait();
-    false
 }
 
+/// Has the kernel kill the process when the thread that starts it ends, and lets it stand back by `nice`.
 #[allow(unsafe_code)] // pre_exec is unsafe: what runs in it must be async-signal-safe
-fn spawn(spec: &Spec) -> std::io::Result<Child> {
-    let log = Arc::new(Mutex::new(RotatingLog::open(&spec.log)?));
-    let (program, arguments) =
-        spec.command.split_first().ok_or_else(|| std::io::Error::other("empty command"))?;
-    let mut command = Command::new(program);
-    command.args(arguments).envs(spec.environment.iter().cloned());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+pub fn dies_with_us(command: &mut Command, nice: i32) {
+    command.process_group(0);
     #[cfg(target_os = "linux")]
     {
         let parent = std::process::id();
-        // SAFETY: prctl and getppid are async-signal-safe and touch no memory of ours.
+        // SAFETY: nice, prctl and getppid are async-signal-safe and touch no memory of ours.
         unsafe {
             command.pre_exec(move || {
+                libc::nice(nice);
                 if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                     return Err(std::io::Error::last_os_error());
                 }
@@ -297,6 +285,18 @@ fn spawn(spec: &Spec) -> std::io::Result<Child> {
             });
         }
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
+}
+
+fn spawn(spec: &Spec) -> std::io::Result<Child> {
+    let log = Arc::new(Mutex::new(RotatingLog::open(&spec.log)?));
+    let (program, arguments) =
+        spec.command.split_first().ok_or_else(|| std::io::Error::other("empty command"))?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(spec.environment.iter().cloned());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    dies_with_us(&mut command, 0);
     let mut child = command.spawn()?;
     if let Some(stdout) = child.stdout.take() {
         copy_lines(stdout, Arc::clone(&log));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::class_archive::ClassArchive;
+use crate::class_archive::{self, ClassArchive};
 use crate::error::{Result, StackError};
 use crate::java::Java;
 use crate::layout::Layout;
@@ -76,7 +76,7 @@ impl Cluster {
             command.push(format!("-Djava.io.tmpdir={}", scratch.display()));
             command.extend([
                 "-cp".into(),
-                format!("{}/*", lib.display()),
+                class_archive::class_path(lib),
                 main.into(),
                 "--configDir".into(),
                 conf.display().to_string(),

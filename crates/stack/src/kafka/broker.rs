@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use crate::class_archive::ClassArchive;
+use crate::class_archive::{self, ClassArchive};
 use crate::error::{Result, StackError};
 use crate::java::Java;
 use crate::layout::Layout;
@@ -60,7 +60,7 @@ impl Broker {
         command.push(format!("-Dlog4j2.configurationFile={}", log4j.display()));
         command.extend([
             "-cp".into(),
-            format!("{}/*", lib.display()),
+            class_archive::class_path(lib),
             "kafka.Kafka".into(),
             properties.display().to_string(),
         ]);
@@ -112,7 +112,7 @@ fn format(data: &Path, properties: &Path, lib: &Path, java: &Java, layout: &Layo
     let log = layout.log_of("kafka");
     let output = Command::new(&java.program)
         .args(["-Xmx96m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"])
-        .arg(format!("{}/*", lib.display()))
+        .arg(class_archive::class_path(lib))
         .args(["kafka.tools.StorageTool", "format", "-t", &cluster_id(), "-c"])
         .arg(properties)
         .output()
