@@ -1,7 +1,8 @@
 //! What all rows of result topics have in common: a topic, a key, a site, and a time from which on they are settled.
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::rows::{
     Anomaly, BounceRate, CommonPath, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
@@ -18,7 +19,82 @@ pub trait ResultRow: Serialize {
     /// First and last bound of the time it is about: its window, the session, what an anomaly looked at.
     fn span(&self) -> (Timestamp, Timestamp);
     /// What tells it from the other rows of its topic and site, besides a window's end: the values of the key fields.
-    fn names(&self) -> Vec<String>;
+    fn name_parts(&self) -> [Option<KeyPart<'_>>; 3];
+
+    /// The same as text.
+    fn names(&self) -> Vec<String> {
+        self.name_parts().into_iter().flatten().map(|part| part.text().into_owned()).collect()
+    }
+}
+
+/// The value of a key field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyPart<'r> {
+    /// A name.
+    Text(&'r str),
+    /// A whole number.
+    Number(u64),
+    /// A time.
+    Time(Timestamp),
+}
+
+impl KeyPart<'_> {
+    /// As text.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Number(number) => Cow::Owned(number.to_string()),
+            Self::Time(at) => Cow::Owned(at.to_string()),
+        }
+    }
+}
+
+impl Serialize for KeyPart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Time(at) => at.serialize(serializer),
+        }
+    }
+}
+
+impl<'r> From<&'r String> for KeyPart<'r> {
+    fn from(text: &'r String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&u32> for KeyPart<'_> {
+    fn from(number: &u32) -> Self {
+        Self::Number((*number).into())
+    }
+}
+
+impl From<&Timestamp> for KeyPart<'_> {
+    fn from(at: &Timestamp) -> Self {
+        Self::Time(*at)
+    }
+}
+
+fn three<'r, const N: usize>(parts: [KeyPart<'r>; N]) -> [Option<KeyPart<'r>>; 3] {
+    let mut parts = parts.into_iter();
+    [parts.next(), parts.next(), parts.next()]
+}
+
+/// The key fields of a row, in order, with their values.
+pub fn key_parts<R: ResultRow + ?Sized>(row: &R) -> [Option<(&'static str, KeyPart<'_>)>; 4] {
+    let mut names = row.name_parts().into_iter().flatten();
+    let mut fields = key_fields(row.topic()).iter();
+    std::array::from_fn(|_| {
+        let field = *fields.next()?;
+        let part = match field {
+            "site_id" => KeyPart::Text(row.site()),
+            "window_end" => KeyPart::Time(row.span().1),
+            _ => names.next()?,
+        };
+        Some((field, part))
+    })
 }
 
 /// The key fields of the rows of a topic, in order.
@@ -61,8 +137,8 @@ macro_rules! windowed {
                 (self.window_start, self.window_end)
             }
 
-            fn names(&self) -> Vec<String> {
-                vec![$(self.$name.to_string()),*]
+            fn name_parts(&self) -> [Option<KeyPart<'_>>; 3] {
+                three([$(KeyPart::from(&self.$name)),*])
             }
         }
     )*};
@@ -98,26 +174,22 @@ impl ResultRow for Session {
         (self.session_start, self.session_end)
     }
 
-    fn names(&self) -> Vec<String> {
-        vec![self.session_id.clone(), self.session_start.to_string()]
+    fn name_parts(&self) -> [Option<KeyPart<'_>>; 3] {
+        three([KeyPart::from(&self.session_id), KeyPart::from(&self.session_start)])
     }
 }
 
-/// Appends the key of a row as it stands in Kafka: a JSON object of its key fields.
+/// Appends the key of a row as it stands in Kafka: a JSON object of its key fields, those by name in order.
 pub fn write_key(row: &impl ResultRow, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    let mut key = Map::new();
-    let mut names = row.names().into_iter();
-    for field in key_fields(row.topic()) {
-        let value = match *field {
-            "site_id" => Value::from(row.site()),
-            "window_end" => Value::from(row.span().1.to_string()),
-            // numbers in keys are whole
-            "rank" | "length" => Value::from(names.next().unwrap_or_default().parse::<u64>().unwrap_or(0)),
-            _ => Value::from(names.next().unwrap_or_default()),
-        };
-        key.insert((*field).to_owned(), value);
+    let mut parts = key_parts(row);
+    // absent ones first; they are left out
+    parts.sort_unstable_by_key(|part| part.map(|(field, _)| field));
+    let mut serializer = serde_json::Serializer::new(out);
+    let mut map = serializer.serialize_map(None)?;
+    for (field, part) in parts.into_iter().flatten() {
+        map.serialize_entry(field, &part)?;
     }
-    serde_json::to_writer(out, &key)
+    map.end()
 }
 
 #[cfg(test)]
@@ -137,10 +209,10 @@ mod tests {
         };
         let mut key = Vec::new();
         write_key(&row, &mut key).unwrap();
-        let key: serde_json::Value = serde_json::from_slice(&key).unwrap();
         assert_eq!(
-            key,
-            serde_json::json!({ "site_id": "shop", "window_end": "1970-01-01T00:00:10.000Z", "length": 3, "rank": 1 })
+            String::from_utf8(key).unwrap(),
+            r#"{"length":3,"rank":1,"site_id":"shop","window_end":"1970-01-01T00:00:10.000Z"}"#
         );
+        assert_eq!(row.names(), ["3", "1"]);
     }
 }

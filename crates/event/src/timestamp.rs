@@ -3,7 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
+use time::{Date, Month};
+
+const DAY_MS: i64 = 86_400_000;
+/// The Julian day of 1970-01-01.
+const EPOCH_DAY: i32 = 2_440_588;
 
 /// A point in time in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -51,32 +55,41 @@ impl Timestamp {
         };
         let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
         let date = Date::from_calendar_date(year as i32, month, day as u8).ok()?;
-        let time = Time::from_hms_milli(hour as u8, minute as u8, second as u8, millis as u16).ok()?;
-        let at = PrimitiveDateTime::new(date, time).assume_utc();
-        Some(Self(at.unix_timestamp() * 1000 + i64::from(millis)))
+        if hour >= 24 || minute >= 60 || second >= 60 {
+            return None;
+        }
+        let of_day = i64::from((hour * 60 + minute) * 60 + second) * 1000 + i64::from(millis);
+        Some(Self(i64::from(date.to_julian_day() - EPOCH_DAY) * DAY_MS + of_day))
+    }
+
+    /// The RFC 3339 text.
+    pub fn text(self) -> [u8; 24] {
+        let millis = self.0.rem_euclid(1000) as u32;
+        let days = i32::try_from(self.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX);
+        let date = Date::from_julian_day(days.saturating_add(EPOCH_DAY));
+        // what has no date of four digits becomes the first of all days
+        let second = if date.is_ok() { self.0.rem_euclid(DAY_MS) / 1000 } else { 0 } as u32;
+        let (year, month, day) = date.map_or((1970, Month::January, 1), Date::to_calendar_date);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut digits = |from: usize, to: usize, mut n: u32| {
+            for slot in text[from..to].iter_mut().rev() {
+                *slot = b'0' + (n % 10) as u8;
+                n /= 10;
+            }
+        };
+        digits(0, 4, year.unsigned_abs());
+        digits(5, 7, u32::from(u8::from(month)));
+        digits(8, 10, u32::from(day));
+        digits(11, 13, second / 3600);
+        digits(14, 16, second / 60 % 60);
+        digits(17, 19, second % 60);
+        digits(20, 23, millis);
+        text
     }
 
     /// Appends the RFC 3339 text (24 bytes) to `out`.
     pub fn write_to(self, out: &mut Vec<u8>) {
-        let seconds = self.0.div_euclid(1000);
-        let millis = self.0.rem_euclid(1000) as u32;
-        let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let mut digits = |mut n: u32, width: usize, end: u8| {
-            let start = out.len();
-            out.resize(start + width, b'0');
-            for slot in out[start..].iter_mut().rev() {
-                *slot = b'0' + (n % 10) as u8;
-                n /= 10;
-            }
-            out.push(end);
-        };
-        digits(at.year().unsigned_abs(), 4, b'-');
-        digits(u32::from(u8::from(at.month())), 2, b'-');
-        digits(u32::from(at.day()), 2, b'T');
-        digits(u32::from(at.hour()), 2, b':');
-        digits(u32::from(at.minute()), 2, b':');
-        digits(u32::from(at.second()), 2, b'.');
-        digits(millis, 3, b'Z');
+        out.extend_from_slice(&self.text());
     }
 
     /// `HH:MM:SS` of the day in UTC, for people.
@@ -88,23 +101,36 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(24);
-        self.write_to(&mut text);
-        f.write_str(&String::from_utf8_lossy(&text))
+        // digits and signs are always UTF-8
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Timestamp::parse_any_year(&text)
-            .ok_or_else(|| de::Error::custom(format!("{text:?} is no RFC 3339 time in UTC")))
+        // a visitor, as a `Cow` would be copied
+        deserializer.deserialize_str(Text)
+    }
+}
+
+struct Text;
+
+impl de::Visitor<'_> for Text {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an RFC 3339 time in UTC")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        Timestamp::parse_any_year(text)
+            .ok_or_else(|| E::custom(format!("{text:?} is no RFC 3339 time in UTC")))
     }
 }
 
@@ -112,6 +138,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use time::OffsetDateTime;
     use time::format_description::well_known::Rfc3339;
 
     #[test]

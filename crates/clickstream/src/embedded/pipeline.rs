@@ -198,6 +198,10 @@ impl Worker {
         let log = EmbeddedLog::new(&self.settings.dir);
         let ends = self.events.ends().to_vec();
         let bounds = Bounds(offsets.iter().zip(&ends).map(|(from, to)| (*from as i64, *to as i64)).collect());
+        // a restart may begin before the end of what was written
+        let mut written = self.results.progress().offsets.clone();
+        written.resize(ends.len(), 0);
+        let before = self.results.progress().watermark;
         log.read(topic::EVENTS, &bounds, &mut |record| {
             let verdict = self.engine.push(record.partition as usize, record.arrival, record.value);
             self.now = self.now.max(record.arrival.0);
@@ -207,7 +211,15 @@ impl Worker {
             if let Some(letter) = verdict.dead_letter(record.partition, record.offset, record.value) {
                 self.results.letter(&letter, record.arrival)?;
             }
-            self.write_rows(None)
+            if let Some(slot) = written.get_mut(record.partition as usize) {
+                *slot = (*slot).max(record.offset as u64 + 1);
+            }
+            if self.write_rows(None)? {
+                // the rows of hours are more than can be written at once
+                let watermark = self.engine.watermark().max(before);
+                self.results.commit(&written, watermark, Timestamp(self.now))?;
+            }
+            Ok(())
         })?;
         self.results.commit(&ends, self.engine.watermark(), Timestamp(self.now))?;
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).replayed = bounds.len();
@@ -304,8 +316,8 @@ impl Worker {
     }
 
     /// Writes what the watermark has decided; `live` has the ends of the partitions, and when the record that closed windows was
-    /// acknowledged.
-    fn write_rows(&mut self, live: Option<(&[u64], Instant)>) -> Result<()> {
+    /// acknowledged. Gives whether a window was among it.
+    fn write_rows(&mut self, live: Option<(&[u64], Instant)>) -> Result<bool> {
         // sessions first: which of them are whole says which windows are
         let sessions: Vec<Session> = self.engine.sessions().collect();
         for session in sessions {
@@ -317,7 +329,7 @@ impl Worker {
             self.write(anomaly.into(), live.is_some())?;
         }
         if !self.engine.has_closed() {
-            return Ok(());
+            return Ok(false);
         }
         let oldest_session = self.engine.oldest_session();
         let closed: Vec<Window> = self.engine.closed().collect();
@@ -337,7 +349,7 @@ impl Worker {
             self.figures.lock().unwrap_or_else(PoisonError::into_inner).fire_us.push(took);
             rows.into_iter().for_each(|row| self.show(row.topic(), row.into()));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Appends a row and shows it.

@@ -8,7 +8,7 @@ use clickstream_log::{LogError, Reader, bounds};
 use clickstream_stack::layout::Layout;
 use clickstream_stack::lock::Lock;
 
-use super::{Bounds, Log, LogRecord, Take};
+use super::{Bounds, Log, LogRecord, Partition, Take};
 use crate::embedded::pipeline::{events_dir, results_dir};
 
 /// The log of an embedded engine; it may be running.
@@ -56,6 +56,30 @@ impl Head {
         self.record.offset = record.offset as i64;
         copy(record.key, &mut self.record.key);
         copy(record.value, &mut self.record.value);
+        Ok(true)
+    }
+}
+
+/// A partition on its own.
+struct Single {
+    reader: Reader,
+    partition: i32,
+    end: i64,
+}
+
+impl Partition for Single {
+    fn next(&mut self, take: &mut dyn FnMut(LogRecord<'_>)) -> Result<bool> {
+        if self.reader.offset() as i64 >= self.end {
+            return Ok(false);
+        }
+        let Some(record) = self.reader.next()? else { return Ok(false) };
+        take(LogRecord {
+            partition: self.partition,
+            offset: record.offset as i64,
+            arrival: Timestamp(record.arrival_ms),
+            key: record.key,
+            value: record.value,
+        });
         Ok(true)
     }
 }
@@ -134,6 +158,19 @@ impl Log for EmbeddedLog {
             }
         }
         Ok(())
+    }
+
+    fn open(&self, parts: &[(&'static str, Bounds)]) -> Result<Vec<(&'static str, Box<dyn Partition>)>> {
+        let mut opened: Vec<(&'static str, Box<dyn Partition>)> = Vec::new();
+        for (topic, bounds) in parts {
+            for (partition, (low, high)) in bounds.0.iter().enumerate().filter(|(_, (low, high))| high > low)
+            {
+                let reader = Reader::open(self.dir_of(topic), topic, partition as u32, *low as u64)
+                    .with_context(|| format!("partition {partition} of {topic}"))?;
+                opened.push((topic, Box::new(Single { reader, partition: partition as i32, end: *high })));
+            }
+        }
+        Ok(opened)
     }
 
     fn offsets_at(&self, topic: &str, at: Timestamp) -> Result<Vec<i64>> {

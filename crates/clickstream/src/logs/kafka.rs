@@ -1,6 +1,7 @@
 //! A log in Kafka.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -11,24 +12,46 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{Bounds, Log, LogRecord, Take};
+use super::{Bounds, Log, LogRecord, Partition, Take};
 
 /// How long Kafka may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Bytes that are read ahead of each partition, in KiB, where they are read one after the other, and where many are.
+const AHEAD_KIB: u32 = 16_384;
+const AHEAD_OF_MANY_KIB: u32 = 2_048;
+
 /// The log of a Kafka.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KafkaLog {
     servers: String,
+    /// What asks for bounds and offsets, once it was needed.
+    asking: Arc<Mutex<Option<Arc<BaseConsumer>>>>,
+}
+
+impl fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KafkaLog").field(&self.servers).finish()
+    }
 }
 
 impl KafkaLog {
     /// Of the Kafka with these bootstrap servers.
     pub fn new(servers: &str) -> Self {
-        Self { servers: servers.to_owned() }
+        Self { servers: servers.to_owned(), asking: Arc::default() }
     }
 
-    fn consumer(&self) -> Result<BaseConsumer> {
+    fn asking(&self) -> Result<Arc<BaseConsumer>> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(consumer) = asking.as_ref() {
+            return Ok(Arc::clone(consumer));
+        }
+        let consumer = Arc::new(self.consumer(AHEAD_KIB)?);
+        *asking = Some(Arc::clone(&consumer));
+        Ok(consumer)
+    }
+
+    fn consumer(&self, ahead_kib: u32) -> Result<BaseConsumer> {
         ClientConfig::new()
             .set("bootstrap.servers", &self.servers)
             .set("group.id", "clickstream-verify")
@@ -37,10 +60,47 @@ impl KafkaLog {
             .set("fetch.queue.backoff.ms", "10")
             .set("check.crcs", "true")
             // per partition, as each has a queue of its own: this bounds the memory
-            .set("queued.max.messages.kbytes", "16384")
+            .set("queued.max.messages.kbytes", ahead_kib.to_string())
             .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
             .create()
             .context("Kafka's client does not start")
+    }
+}
+
+/// A partition that is read from.
+struct Single {
+    consumer: Arc<BaseConsumer>,
+    queue: PartitionQueue<DefaultConsumerContext>,
+    topic: &'static str,
+    partition: i32,
+    end: i64,
+    is_over: bool,
+}
+
+impl Partition for Single {
+    fn next(&mut self, take: &mut dyn FnMut(LogRecord<'_>)) -> Result<bool> {
+        if self.is_over {
+            return Ok(false);
+        }
+        let message = next(&self.consumer, &self.queue, self.end)
+            .with_context(|| format!("partition {} of {}", self.partition, self.topic))?;
+        let Some(message) = message else {
+            self.is_over = true;
+            return Ok(false);
+        };
+        self.is_over = message.offset() + 1 >= self.end;
+        take(record(&message));
+        Ok(true)
+    }
+}
+
+fn record<'m>(message: &'m BorrowedMessage<'_>) -> LogRecord<'m> {
+    LogRecord {
+        partition: message.partition(),
+        offset: message.offset(),
+        arrival: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
+        key: message.key(),
+        value: message.payload(),
     }
 }
 
@@ -50,7 +110,7 @@ impl Log for KafkaLog {
     }
 
     fn bounds(&self, topic: &str) -> Result<Bounds> {
-        let consumer = self.consumer()?;
+        let consumer = self.asking()?;
         let unreachable = || {
             format!(
                 "Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?",
@@ -75,7 +135,10 @@ impl Log for KafkaLog {
     }
 
     fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> Result<()> {
-        let consumer = Arc::new(self.consumer()?);
+        if bounds.len() == 0 {
+            return Ok(());
+        }
+        let consumer = Arc::new(self.consumer(AHEAD_KIB)?);
         let mut assignment = TopicPartitionList::new();
         let open = |(low, high): &(i64, i64)| high > low;
         for (partition, bound) in bounds.0.iter().enumerate().filter(|(_, bound)| open(bound)) {
@@ -103,13 +166,7 @@ impl Log for KafkaLog {
         {
             let (queue, partition, end) = &queues[first];
             if let Some(message) = heads[first].take() {
-                take(LogRecord {
-                    partition: *partition,
-                    offset: message.offset(),
-                    arrival: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
-                    key: message.key(),
-                    value: message.payload(),
-                })?;
+                take(record(&message))?;
                 if message.offset() + 1 < *end {
                     heads[first] = next(&consumer, queue, *end)
                         .with_context(|| format!("partition {partition} of {topic}"))?;
@@ -119,13 +176,38 @@ impl Log for KafkaLog {
         Ok(())
     }
 
+    fn open(&self, parts: &[(&'static str, Bounds)]) -> Result<Vec<(&'static str, Box<dyn Partition>)>> {
+        let all = parts.iter().flat_map(|(topic, bounds)| {
+            bounds.0.iter().enumerate().map(move |(partition, bound)| (*topic, partition as i32, *bound))
+        });
+        let open: Vec<_> = all.filter(|(_, _, (low, high))| high > low).collect();
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        // one client for all of them
+        let consumer = Arc::new(self.consumer(AHEAD_OF_MANY_KIB)?);
+        let mut assignment = TopicPartitionList::new();
+        for (topic, partition, (low, _)) in &open {
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(*low))?;
+        }
+        consumer.assign(&assignment)?;
+        let mut opened: Vec<(&'static str, Box<dyn Partition>)> = Vec::with_capacity(open.len());
+        for (topic, partition, (_, end)) in open {
+            let queue = consumer.split_partition_queue(topic, partition);
+            let queue = queue.with_context(|| format!("no queue for partition {partition} of {topic}"))?;
+            let consumer = Arc::clone(&consumer);
+            opened.push((topic, Box::new(Single { consumer, queue, topic, partition, end, is_over: false })));
+        }
+        Ok(opened)
+    }
+
     fn offsets_at(&self, topic: &str, at: Timestamp) -> Result<Vec<i64>> {
         let bounds = self.bounds(topic)?;
         let mut asked = TopicPartitionList::new();
         for partition in 0..bounds.0.len() {
             asked.add_partition_offset(topic, partition as i32, Offset::Offset(at.0))?;
         }
-        let found = self.consumer()?.offsets_for_times(asked, PATIENCE)?;
+        let found = self.asking()?.offsets_for_times(asked, PATIENCE)?;
         let mut offsets: Vec<i64> = bounds.0.iter().map(|(_, high)| *high).collect();
         for element in found.elements() {
             if let (Offset::Offset(offset), Some(slot)) =

@@ -44,6 +44,12 @@ pub type Take<'t> = &'t mut dyn FnMut(LogRecord<'_>) -> anyhow::Result<()>;
 /// A log whose last record is younger than this may be being written, in milliseconds.
 pub const LIVE_MS: i64 = 5_000;
 
+/// One partition of a topic that is being read, up to a bound.
+pub trait Partition: Send {
+    /// Gives the next record; returns `false` at the end.
+    fn next(&mut self, take: &mut dyn FnMut(LogRecord<'_>)) -> anyhow::Result<bool>;
+}
+
 /// A log that can be read from the outside, also while others write.
 pub trait Log {
     /// Where it is, for people.
@@ -56,6 +62,11 @@ pub trait Log {
     fn bounds(&self, topic: &str) -> anyhow::Result<Bounds>;
     /// Reads within bounds, partitions merged in the order of arrival.
     fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> anyhow::Result<()>;
+    /// Opens all partitions of several topics that hold anything within the bounds, each with the name of its topic.
+    fn open(
+        &self,
+        parts: &[(&'static str, Bounds)],
+    ) -> anyhow::Result<Vec<(&'static str, Box<dyn Partition>)>>;
     /// Per partition the first offset whose record arrived at `at` or later; the end where there is none.
     fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>>;
 }

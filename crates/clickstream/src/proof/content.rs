@@ -1,7 +1,7 @@
 //! What a row says, reduced to what is compared: a fingerprint of all that must be equal, and the numbers that may differ by 1e-9.
 
 use serde::ser::{self, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Ratios and scores in a row, at most.
 const FLOATS: usize = 4;
@@ -20,12 +20,12 @@ pub struct Content {
 impl Content {
     /// Of a row.
     pub fn of(row: &impl Serialize) -> Self {
-        let mut digest = Digest { hash: Xxh3::new(), content: Self::default(), decimal: false };
+        let mut digest = Digest { bytes: Vec::with_capacity(512), content: Self::default(), decimal: false };
         // the only error is a type that rows do not have, and it is part of the fingerprint
         if row.serialize(&mut digest).is_err() {
-            digest.hash.update(b"unreadable");
+            digest.bytes.extend_from_slice(b"unreadable");
         }
-        Self { exact: digest.hash.digest(), ..digest.content }
+        Self { exact: xxh3_64(&digest.bytes), ..digest.content }
     }
 
     /// Whether two rows say the same.
@@ -41,16 +41,16 @@ impl Content {
 
     /// A fingerprint of it to the last bit, for rows that are written again by the same engine.
     pub fn bits(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        hash.update(&self.exact.to_le_bytes());
-        self.floats.iter().for_each(|float| hash.update(&float.to_bits().to_le_bytes()));
-        hash.digest()
+        let mut bytes = [0; 8 * (FLOATS + 1)];
+        let words = self.floats.iter().map(|float| float.to_bits()).chain([self.exact]);
+        bytes.chunks_exact_mut(8).zip(words).for_each(|(at, word)| at.copy_from_slice(&word.to_le_bytes()));
+        xxh3_64(&bytes)
     }
 }
 
-/// A serializer that keeps nothing but a hash, and numbers with fractions.
+/// A serializer to the bytes of a fingerprint, and numbers with fractions.
 struct Digest {
-    hash: Xxh3,
+    bytes: Vec<u8>,
     content: Content,
     /// The next text is a decimal number: its trailing zeros say nothing.
     decimal: bool,
@@ -58,9 +58,9 @@ struct Digest {
 
 impl Digest {
     fn tagged(&mut self, tag: u8, bytes: &[u8]) {
-        self.hash.update(&[tag]);
-        self.hash.update(bytes);
-        self.hash.update(&[0xff]);
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.push(0xff);
     }
 }
 

@@ -11,8 +11,9 @@ use clickstream_event::rows::{
 use clickstream_event::{Event, Record, Timestamp, decode, topic};
 use serde::Serialize;
 
+use super::key::RowKey;
 use super::prove::whole_from;
-use super::row::{self, Row, RowKey};
+use super::row::{self, Row};
 use super::whole::Whole;
 use crate::logs::{Bounds, Log};
 

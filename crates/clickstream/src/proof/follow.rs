@@ -7,6 +7,7 @@ use clickstream_engine::Config;
 use clickstream_event::{Timestamp, topic};
 
 use super::Proof;
+use super::lockstep::comes_late;
 use super::prove::whole_from;
 use super::report::Report;
 use crate::logs::{Bounds, Log};
@@ -59,12 +60,19 @@ impl Follower {
     /// Reads what has come since the last step, and compares.
     pub fn step(&mut self) -> Result<&Report> {
         // rows first: every row stems from events that are in the log by then
-        for name in topic::written() {
-            let part = self.new_part(name)?;
-            self.proof.read(self.log.as_ref(), name, &part)?;
+        let parts = topic::written().map(|name| Ok((name, self.new_part(name)?)));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let mut partitions = self.log.open(&parts)?;
+        partitions.sort_by_key(|(name, _)| comes_late(name));
+        let reading = self.proof.reading();
+        for (name, mut partition) in partitions {
+            while partition.next(&mut |record| self.proof.take(reading.read(name, &record)))? {}
         }
         let bounds = self.new_part(topic::EVENTS)?;
-        self.proof.read(self.log.as_ref(), topic::EVENTS, &bounds)?;
+        self.log.read(topic::EVENTS, &bounds, &mut |record| {
+            self.proof.event(record);
+            Ok(())
+        })?;
         self.proof.settle(false);
         let read: Vec<(i64, i64)> =
             self.from.iter().zip(&bounds.0).map(|(from, (_, high))| (*from, *high)).collect();

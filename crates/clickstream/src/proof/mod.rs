@@ -1,7 +1,8 @@
 //! The proof: a log and the rows that came of it, against a recount by the embedded engine.
 //!
 //! [`Proof`] takes records of the events topic and of the result topics in any order of the two, and compares row by row.
-//! What it says rests on nothing but what stands in the topics.
+//! What it says rests on nothing but what stands in the topics. The best order is that of event time: then neither rows nor their
+//! recount wait, see [`lockstep`].
 //!
 //! Three limits decide which rows it can speak of:
 //! - **from**: rows that look further back than the log does (its head was cut by retention, or reading began later) cannot be
@@ -11,10 +12,15 @@
 //!   there are compared at once, but a row is only missing when it should have been written a minute ago.
 //! - what **timing** decides: see [`timing`].
 
+mod chunk;
 pub mod content;
 pub mod explain;
 pub mod follow;
+pub mod key;
+mod lockstep;
 pub mod prove;
+pub mod proven;
+mod reading;
 pub mod report;
 pub mod row;
 pub mod timing;
@@ -22,17 +28,17 @@ pub mod whole;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use anyhow::Result;
-use clickstream_engine::{Config, Engine, Verdict};
+use clickstream_engine::{Config, Engine};
 use clickstream_event::result_row::is_windowed;
 use clickstream_event::rows::DeadLetter;
-use clickstream_event::{Record, Timestamp, decode, topic};
-use xxhash_rust::xxh3::xxh3_64;
+use clickstream_event::{Timestamp, topic};
 
-use crate::logs::{Bounds, Log, LogRecord};
-use content::Content;
+use chunk::Chunk;
+use key::{ByHash, RowKey};
+use proven::Proven;
+use reading::{Found, FoundLetter, Item, Place, Reading};
 use report::{Difference, Report};
-use row::{Row, RowKey};
+use row::Row;
 use timing::Timing;
 use whole::Whole;
 
@@ -42,52 +48,6 @@ pub const RECOVERY_MS: i64 = 60_000;
 
 /// Differences that are kept for show.
 const SHOWN: usize = 50;
-
-/// Where a row stands.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// The topic.
-    pub topic: &'static str,
-    /// The partition.
-    pub partition: i32,
-    /// The offset.
-    pub offset: i64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    content: Content,
-    place: Place,
-    /// Whether it was a tombstone, which deletes the row.
-    deleted: bool,
-    /// Whether the record's key named another row.
-    misplaced: bool,
-    /// Whether its window has the shape the proof is for.
-    in_shape: bool,
-    /// First and last bound of its window.
-    span: (Timestamp, Timestamp),
-    /// From when on nothing can change it.
-    settled_at: Timestamp,
-    /// Whether the recount can speak of it, as far as is known when it is read.
-    whole: bool,
-    /// Whether its time is that of a sliding window.
-    windowed: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct FoundLetter {
-    reason: u64,
-    raw: u64,
-}
-
-impl FoundLetter {
-    fn of(letter: &DeadLetter) -> Self {
-        Self {
-            reason: xxh3_64(letter.reason.as_bytes()),
-            raw: letter.raw.as_ref().map_or(0, |raw| xxh3_64(raw.as_bytes())),
-        }
-    }
-}
 
 /// Whether a record, as partition and offset, stands below the offset of its partition.
 fn is_below((partition, offset): (i32, i64), ends: &[i64]) -> bool {
@@ -100,11 +60,11 @@ pub struct Proof {
     config: Config,
     /// What can be recounted.
     whole: Whole,
-    found: HashMap<RowKey, Found>,
+    found: HashMap<RowKey, Found, ByHash>,
     /// Rows of the recount that no row was found for yet.
-    waiting: HashMap<RowKey, Row>,
-    /// Rows that were compared, for those that are written again later: what they say, and when they are settled.
-    proven: HashMap<RowKey, (u64, Timestamp)>,
+    waiting: HashMap<RowKey, Row, ByHash>,
+    /// Rows that were compared, for those that are written again later.
+    proven: Proven,
     /// Other window starts that rows of sites have for a window end: the windows were of another shape then.
     other_starts: HashMap<Timestamp, HashSet<Timestamp>>,
     /// Lengths of such windows.
@@ -124,6 +84,8 @@ pub struct Proof {
     closed_to: Option<Timestamp>,
     /// Looked for only where there is memory for it.
     timing: Option<Timing>,
+    /// Records on their way to the engine.
+    chunk: Chunk,
     report: Report,
 }
 
@@ -135,9 +97,9 @@ impl Proof {
             engine: Engine::new(config, partitions),
             config,
             whole: Whole::new(whole_from, config.windows, config.session_gap_ms),
-            found: HashMap::new(),
-            waiting: HashMap::new(),
-            proven: HashMap::new(),
+            found: HashMap::default(),
+            waiting: HashMap::default(),
+            proven: Proven::default(),
             other_starts: HashMap::new(),
             other_sizes: HashSet::new(),
             letters: HashMap::new(),
@@ -149,66 +111,14 @@ impl Proof {
             newest_written: None,
             closed_to: None,
             timing: timing.then(|| Timing::new(config)),
+            chunk: Chunk::default(),
             report: Report::default(),
         }
     }
 
-    /// Reads a part of any topic.
-    pub fn read(&mut self, log: &dyn Log, name: &'static str, part: &Bounds) -> Result<()> {
-        log.read(name, part, &mut |record| {
-            match name {
-                topic::EVENTS => self.event(record),
-                topic::DEAD_LETTERS => self.letter(record),
-                _ => self.row(name, record),
-            }
-            Ok(())
-        })
-    }
-
-    /// Takes a record of the events topic; those of a partition in order.
-    fn event(&mut self, record: LogRecord<'_>) {
-        let LogRecord { partition, offset, arrival, value, .. } = record;
-        let mut undecided = false;
-        let verdict = match decode(value.unwrap_or_default(), arrival, self.config.rules) {
-            Ok(decoded) => {
-                undecided = self.whole.from().is_some_and(|from| decoded.event_time() < from);
-                if undecided {
-                    // whether it was late cannot be told; no whole window holds it
-                    let at = (partition, offset);
-                    let found = self.letters.remove(&at).is_some();
-                    self.report.before += u64::from(found);
-                    if !found {
-                        self.undecided.insert(at);
-                    }
-                }
-                let verdict = self.engine.push_record(partition as usize, arrival, &decoded);
-                if let (Some(timing), Record::Event(event, ts)) = (&mut self.timing, &decoded)
-                    && matches!(verdict, Verdict::Counted | Verdict::Duplicate)
-                {
-                    timing.event(partition, offset, arrival, event, *ts);
-                }
-                verdict
-            }
-            Err(rejection) => Verdict::Rejected(rejection),
-        };
-        self.report.balance.count(&verdict);
-        let begin = *self.report.log_from.get_or_insert(arrival);
-        self.report.log_from = Some(begin.min(arrival));
-        self.report.log_to = self.report.log_to.max(Some(arrival));
-        if let Some(letter) = verdict.dead_letter(partition, offset, value)
-            && !undecided
-        {
-            match self.letters.remove(&(partition, offset)) {
-                Some(found) => self.compare_letter(&letter, found),
-                None => {
-                    self.expected_letters.insert((partition, offset), letter);
-                }
-            }
-        }
-        // sessions and anomalies come with the next window: taking them one by one would cost the engine its batches
-        if self.engine.has_closed() {
-            self.take_recounted();
-        }
+    /// What reads the records of the result topics for [`Proof::take`].
+    fn reading(&self) -> Reading {
+        Reading::new(self.config, self.whole.clone())
     }
 
     /// Compares what the engine has decided since the last time.
@@ -229,42 +139,34 @@ impl Proof {
     }
 
     /// Takes a record of a result topic.
-    fn row(&mut self, name: &'static str, record: LogRecord<'_>) {
-        let place = Place { topic: name, partition: record.partition, offset: record.offset };
-        let Some(value) = record.value else {
-            return self.tombstone(place, record.key);
-        };
-        let Some(row) = Row::parse(name, value) else {
-            self.report.unreadable += 1;
-            self.report.add(Difference::unreadable(place));
-            return;
-        };
-        let windows = self.config.windows;
-        let (start, end) = row.span();
-        let windowed = is_windowed(name);
-        let in_shape = !windowed || (end.0 - start.0 == windows.size_ms() && end.0 % windows.slide_ms() == 0);
-        if in_shape && matches!(row, Row::Site(_)) {
-            self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
-            self.newest_written = self.newest_written.max(Some(end));
-        } else if matches!(row, Row::Site(_)) {
-            self.other_starts.entry(end).or_default().insert(start);
-            self.other_sizes.insert(end.0 - start.0);
-            self.report.other_shape = Some((start, end)).max(self.report.other_shape);
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Row(found) => self.row(found),
+            Item::Tombstone(place, key) => self.tombstone(place, key),
+            Item::Letter { at, found } => self.letter(at, found),
+            Item::Unreadable(place) => {
+                self.report.unreadable += 1;
+                self.report.add(Difference::unreadable(place));
+            }
         }
-        let found = Found {
-            content: row.content(),
-            place,
-            deleted: false,
-            misplaced: !row.has_key(record.key),
-            in_shape,
-            span: (start, end),
-            settled_at: row.settled_at(self.config.session_gap_ms),
-            whole: self.whole.holds(&row),
-            windowed,
-        };
-        let key = row.key();
-        if let Some((content, _)) = self.proven.get(&key) {
-            if *content == found.content.bits() && !found.misplaced {
+    }
+
+    fn row(&mut self, found: Found) {
+        let (name, place, in_shape) = (found.place.topic, found.place, found.in_shape);
+        if name == topic::SITE_METRICS {
+            let (start, end) = found.span;
+            if in_shape {
+                self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
+                self.newest_written = self.newest_written.max(Some(end));
+            } else {
+                self.other_starts.entry(end).or_default().insert(start);
+                self.other_sizes.insert(end.0 - start.0);
+                self.report.other_shape = Some((start, end)).max(self.report.other_shape);
+            }
+        }
+        let key = found.slot.key;
+        if let Some(same) = self.proven.said(found.slot, found.content.bits()) {
+            if same && !found.misplaced {
                 self.report.written_again += 1;
             } else {
                 self.report.differ(name);
@@ -273,7 +175,7 @@ impl Proof {
             return;
         }
         match self.waiting.remove(&key) {
-            Some(expected) => self.compare(key, expected, found),
+            Some(expected) => self.compare(expected, found),
             None => {
                 if let Some(before) = self.found.insert(key, found)
                     && !before.deleted
@@ -291,12 +193,11 @@ impl Proof {
         }
     }
 
-    fn tombstone(&mut self, place: Place, key: Option<&[u8]>) {
+    fn tombstone(&mut self, place: Place, key: Option<RowKey>) {
         self.report.tombstones += 1;
         // the key names the row in the same fields as the row does
-        let row = key.and_then(|key| row::named_by(place.topic, key));
-        if let Some(key) = row {
-            self.proven.remove(&key);
+        if let Some(key) = key {
+            self.proven.remove(key, is_windowed(place.topic));
             if let Some(found) = self.found.get_mut(&key) {
                 found.deleted = true;
             }
@@ -305,22 +206,11 @@ impl Proof {
         self.report.add(Difference::deleted(place));
     }
 
-    /// Takes a record of the dead-letter topic.
-    fn letter(&mut self, record: LogRecord<'_>) {
-        let Some(letter) = record.value.and_then(|value| serde_json::from_slice::<DeadLetter>(value).ok())
-        else {
-            self.report.unreadable += 1;
-            let place =
-                Place { topic: topic::DEAD_LETTERS, partition: record.partition, offset: record.offset };
-            self.report.add(Difference::unreadable(place));
-            return;
-        };
-        let at = (letter.source_partition, letter.source_offset);
+    fn letter(&mut self, at: (i32, i64), found: FoundLetter) {
         if self.undecided.contains(&at) {
             self.report.before += 1;
             return;
         }
-        let found = FoundLetter::of(&letter);
         let forgotten = is_below(at, &self.forgotten);
         match (self.expected_letters.remove(&at), self.proven_letters.get(&at)) {
             (Some(expected), _) => self.compare_letter(&expected, found),
@@ -355,7 +245,7 @@ impl Proof {
     /// too.
     fn is_of_another_shape(&self, found: &Found) -> bool {
         let (start, end) = found.span;
-        if !found.windowed {
+        if !found.slot.windowed {
             // it does not say for what window it was found; nothing is said of what came before the first of this shape
             return self.first_written.is_none_or(|first| found.settled_at < first);
         }
@@ -381,19 +271,19 @@ impl Proof {
             return;
         }
         match self.found.remove(&key) {
-            Some(found) if !found.deleted => self.compare(key, row, found),
+            Some(found) if !found.deleted => self.compare(row, found),
             _ => {
                 self.waiting.insert(key, row);
             }
         }
     }
 
-    fn compare(&mut self, key: RowKey, expected: Row, found: Found) {
+    fn compare(&mut self, expected: Row, found: Found) {
         let topic = expected.topic();
         if found.content.equals(&expected.content()) && !found.misplaced {
-            self.proven.insert(key, (found.content.bits(), found.settled_at));
+            self.proven.insert(found.slot, found.content.bits(), found.settled_at);
             self.report.checked(topic);
-            if found.windowed {
+            if found.slot.windowed {
                 self.report.prove(found.span.1);
             }
         } else if self.is_of_another_shape(&found) {
@@ -410,6 +300,7 @@ impl Proof {
     ///
     /// `all_written`: whether nothing is to come any more, so that the newest windows are whole too.
     pub fn settle(&mut self, all_written: bool) {
+        self.flush();
         self.take_recounted();
         let slide = self.config.windows.slide_ms();
         let Some(newest) = self.newest_written else { return };
@@ -436,11 +327,11 @@ impl Proof {
         for (key, found) in std::mem::take(&mut self.found) {
             if self.is_of_another_shape(&found) {
                 self.report.other_shapes += 1;
-            } else if found.settled_at > closed && (found.settled_at.0 % slide == 0 || !found.windowed) {
+            } else if found.settled_at > closed && (found.settled_at.0 % slide == 0 || !found.slot.windowed) {
                 self.found.insert(key, found);
             } else if found.deleted {
                 // counted when it was deleted
-            } else if found.whole && !self.whole.may_be_cut(found.place.topic, found.span) {
+            } else if found.reached && !self.whole.may_be_cut(found.place.topic, found.span) {
                 self.report.unexpected(found.place.topic);
                 self.report.add(Difference::unexpected(found.place));
             } else {
@@ -484,7 +375,7 @@ impl Proof {
     /// Forgets rows of windows that ended before a time, and dead letters of records below some offsets; a long-running proof
     /// calls it now and then. What of it is written again is not compared.
     pub fn forget(&mut self, before: Timestamp, below: &[i64]) {
-        self.proven.retain(|_, (_, settled_at)| *settled_at >= before);
+        self.proven.forget(before);
         self.found.retain(|_, found| found.settled_at >= before);
         self.proven_letters.retain(|at, _| !is_below(*at, below));
         self.undecided.retain(|at| !is_below(*at, below));

@@ -7,11 +7,9 @@ use clickstream_engine::Config;
 use clickstream_event::{Timestamp, topic};
 
 use super::Proof;
+use super::lockstep::Lockstep;
 use super::report::Report;
 use crate::logs::{Bounds, Log};
-
-/// Events and rows are read side by side, so much at a time, so that rows wait no longer than that for their recount.
-const STEP_MS: i64 = 300_000;
 
 /// What the pipeline may still be writing for records of a log that is being written.
 const WRITING: Duration = Duration::from_millis(1_500);
@@ -23,40 +21,19 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
         bail!("{} holds no events yet: nothing to prove", log.place());
     }
     let last = ends(log, &events, |(low, high)| ((high - 1).max(low), high))?;
-    let first = ends(log, &events, |(low, high)| (low, (low + 1).min(high)))?;
     let live = last.is_some_and(|last| log.is_live(last, now()));
     if live {
         std::thread::sleep(WRITING);
     }
     let whole_from = whole_from(log, &events)?;
     let mut proof = Proof::new(config, events.0.len(), whole_from, true);
-    let names: Vec<&'static str> = topic::written().chain([topic::EVENTS]).collect();
-    let all =
-        names.iter().map(|name| if *name == topic::EVENTS { Ok(events.clone()) } else { log.bounds(name) });
-    let limits: Vec<Bounds> = all.collect::<Result<_>>()?;
-    let mut read: Vec<Vec<i64>> =
-        limits.iter().map(|bounds| bounds.0.iter().map(|(low, _)| *low).collect()).collect();
-    let mut to = first.map(|first| Timestamp(first.0 + STEP_MS));
-    loop {
-        // rows first: those that had been written by then stem from events that had arrived by then
-        let until = to.filter(|to| Some(*to) <= last);
-        for ((name, ends), read) in names.iter().zip(&limits).zip(&mut read) {
-            let next = match until {
-                Some(until) => log.offsets_at(name, until)?,
-                None => Vec::new(),
-            };
-            let part = read.iter().zip(&ends.0).enumerate().map(|(n, (from, (_, high)))| {
-                (*from, next.get(n).copied().unwrap_or(*high).clamp(*from, (*high).max(*from)))
-            });
-            let part = Bounds(part.collect());
-            proof.read(log, name, &part)?;
-            *read = part.0.iter().map(|(_, end)| *end).collect();
-        }
-        match until {
-            Some(until) => to = Some(Timestamp(until.0 + STEP_MS)),
-            None => break,
-        }
-    }
+    let parts = topic::written().map(|name| Ok((name, log.bounds(name)?)));
+    let rows = log.open(&parts.collect::<Result<Vec<_>>>()?)?;
+    std::thread::scope(|scope| {
+        let mut lockstep = Lockstep::start(scope, &proof, rows);
+        let read = log.read(topic::EVENTS, &events, &mut |record| lockstep.event(&mut proof, record));
+        lockstep.finish(&mut proof, read)
+    })?;
     proof.settle(!live);
     // when a window was written, the letters of all records that arrived before its end were
     let settled = match proof.report().complete_to {

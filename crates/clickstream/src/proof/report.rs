@@ -7,9 +7,10 @@ use clickstream_event::rows::DeadLetter;
 use clickstream_event::{Timestamp, topic};
 use serde::Serialize;
 
+use super::SHOWN;
+use super::reading::Place;
 use super::row::Row;
 use super::timing::TimingEvent;
-use super::{Place, SHOWN};
 
 /// Every record of a log is exactly one of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]

@@ -1,17 +1,17 @@
 //! A row of a result topic, reduced to what is compared: its key, when it is settled, and what it says.
 
 use clickstream_engine::Window;
-use clickstream_event::result_row::{self, ResultRow, key_fields};
+use clickstream_event::result_row::{self, ResultRow, is_windowed, key_parts};
 use clickstream_event::rows::{
     Anomaly, BounceRate, CommonPath, EntryExitPage, Funnel, HumanTopPage, PageEngagement, PageMetrics,
     PageTransition, ProductMetrics, ProvisionalBounceRate, Session, SiteMetrics, TopPage, TrendingPage,
 };
 use clickstream_event::{Timestamp, topic};
 use serde::Serialize;
-use serde_json::Value;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::content::Content;
+use super::key::{Parts, RowKey, named_by, plainly_names};
+use super::proven::Slot;
 
 macro_rules! rows {
     ($($variant:ident $row:ident $topic:ident,)*) => {
@@ -26,8 +26,10 @@ macro_rules! rows {
         impl Row {
             /// Reads a row; `None` for what is none.
             pub fn parse(name: &str, value: &[u8]) -> Option<Self> {
+                // once for all of its texts
+                let value = std::str::from_utf8(value).ok()?;
                 match name {
-                    $(topic::$topic => serde_json::from_slice(value).ok().map(Self::$variant),)*
+                    $(topic::$topic => serde_json::from_str(value).ok().map(Self::$variant),)*
                     _ => None,
                 }
             }
@@ -104,6 +106,7 @@ trait Inner {
     fn site(&self) -> &str;
     fn span(&self) -> (Timestamp, Timestamp);
     fn names(&self) -> Vec<String>;
+    fn key_parts(&self) -> Parts<'_>;
     fn content(&self) -> Content;
     fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
 }
@@ -121,42 +124,15 @@ impl<T: ResultRow> Inner for T {
     fn names(&self) -> Vec<String> {
         ResultRow::names(self)
     }
+    fn key_parts(&self) -> Parts<'_> {
+        key_parts(self)
+    }
     fn content(&self) -> Content {
         Content::of(self)
     }
     fn write_key(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         result_row::write_key(self, out)
     }
-}
-
-/// Fingerprint of a row's topic and the values of its key fields.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct RowKey(u128);
-
-impl RowKey {
-    fn of(topic: &str, values: impl IntoIterator<Item = String>) -> Self {
-        let mut text = topic.to_owned();
-        for value in values {
-            text.push('\u{0}');
-            text.push_str(&value);
-        }
-        Self(xxh3_128(text.as_bytes()))
-    }
-}
-
-/// The key of the row that a record's key names: it must hold the key fields of the topic, and nothing else.
-pub fn named_by(topic: &str, key: &[u8]) -> Option<RowKey> {
-    let key: serde_json::Map<String, Value> = serde_json::from_slice(key).ok()?;
-    let fields = key_fields(topic);
-    if key.len() != fields.len() {
-        return None;
-    }
-    let text = |field: &&str| match key.get(*field)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    Some(RowKey::of(topic, fields.iter().map(text).collect::<Option<Vec<String>>>()?))
 }
 
 impl Row {
@@ -191,13 +167,17 @@ impl Row {
 
     /// The key.
     pub fn key(&self) -> RowKey {
-        let mut names = self.names().into_iter();
-        let values = key_fields(self.topic()).iter().map(|field| match *field {
-            "site_id" => self.site().to_owned(),
-            "window_end" => self.span().1.to_string(),
-            _ => names.next().unwrap_or_default(),
-        });
-        RowKey::of(self.topic(), values)
+        RowKey::of(self.topic(), &self.inner().key_parts())
+    }
+
+    /// Where it is remembered once it was compared.
+    pub fn slot(&self, key: RowKey) -> Slot {
+        let at = match self {
+            Self::Session(session) => session.session_start,
+            Self::Anomaly(anomaly) => anomaly.detected_at,
+            _ => self.span().1,
+        };
+        Slot { key, at, windowed: is_windowed(self.topic()) }
     }
 
     /// Appends the record's key that names it.
@@ -207,7 +187,8 @@ impl Row {
 
     /// Whether the record's key names the same row as its value does.
     pub fn has_key(&self, key: Option<&[u8]>) -> bool {
-        key.and_then(|key| named_by(self.topic(), key)) == Some(self.key())
+        let Some(key) = key else { return false };
+        plainly_names(key, &self.inner().key_parts()) || named_by(self.topic(), key) == Some(self.key())
     }
 
     /// All it says.

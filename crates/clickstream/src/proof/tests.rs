@@ -1,137 +1,23 @@
 //! The proof accepts what a brute-force recount wrote, and refutes every kind of corruption of it.
 
-use std::collections::{BTreeMap, HashMap};
+mod memory;
+
+use std::collections::BTreeMap;
 
 use clickstream_engine::Config;
 use clickstream_event::result_row::{is_windowed, key_fields};
 use clickstream_event::{Timestamp, Windows, topic};
 use clickstream_recount::logs::{self, Case};
-use clickstream_recount::{Record, Shape, recount};
+use clickstream_recount::{Record, Shape};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::explain::{Question, Subject, explain};
 use super::prove::prove;
 use super::report::Report;
-use crate::logs::{Bounds, Log, LogRecord, Take};
+use memory::MemoryLog;
 
 const BEGIN: i64 = 1_795_583_043_021;
-
-/// A log in memory.
-#[derive(Clone, Debug, Default)]
-struct MemoryLog {
-    topics: HashMap<&'static str, Vec<Vec<Record>>>,
-    /// First offsets that are left, of the events.
-    low: Vec<i64>,
-}
-
-impl Log for MemoryLog {
-    fn place(&self) -> String {
-        "memory".into()
-    }
-
-    fn bounds(&self, topic: &str) -> anyhow::Result<Bounds> {
-        let low = |n: usize| if topic == topic::EVENTS { self.low.get(n).copied().unwrap_or(0) } else { 0 };
-        let partitions = self.topics[topic].iter().enumerate();
-        Ok(Bounds(partitions.map(|(n, records)| (low(n), records.len() as i64)).collect()))
-    }
-
-    fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> anyhow::Result<()> {
-        let mut records: Vec<&Record> = self.topics[topic]
-            .iter()
-            .zip(&bounds.0)
-            .flat_map(|(records, (low, high))| {
-                records.iter().filter(move |record| (*low..*high).contains(&record.offset))
-            })
-            .collect();
-        records.sort_by_key(|record| record.arrival);
-        for record in records {
-            take(LogRecord {
-                partition: record.partition,
-                offset: record.offset,
-                arrival: Timestamp(record.arrival),
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-            })?;
-        }
-        Ok(())
-    }
-
-    fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>> {
-        let offset = |records: &Vec<Record>| records.iter().position(|record| record.arrival >= at.0);
-        Ok(self.topics[topic].iter().map(|r| offset(r).unwrap_or(r.len()) as i64).collect())
-    }
-}
-
-impl MemoryLog {
-    /// The events of a case, and results as the recount of another log (or the same) gives them.
-    fn new(case: &Case, counted: &[Record]) -> Self {
-        let mut log = Self::default();
-        for name in topic::written() {
-            log.topics.insert(name, vec![Vec::new()]);
-        }
-        let mut events = vec![Vec::new(); case.shape.partitions];
-        case.log.iter().for_each(|record| events[record.partition as usize].push(record.clone()));
-        log.topics.insert(topic::EVENTS, events);
-        let expected = recount(counted.to_vec(), case.shape);
-        for name in topic::RESULTS {
-            let mut rows: Vec<&Value> = expected.rows[name].values().collect();
-            rows.sort_by_key(|row| row["window_end"].to_string());
-            for row in rows {
-                let mut row = row.clone();
-                for field in ["revenue", "human_revenue"] {
-                    if let Some(revenue) = row[field].as_f64() {
-                        // the recount sums doubles
-                        row[field] = json!((revenue * 10_000.0).round() / 10_000.0);
-                    }
-                }
-                log.append(name, &row);
-            }
-        }
-        for ((partition, offset), reason) in &expected.letters {
-            let record = case.log.iter().find(|r| (r.partition, r.offset) == (*partition, *offset)).unwrap();
-            let raw = clickstream_event::rows::raw_text(record.value.as_ref().unwrap());
-            log.append(
-                topic::DEAD_LETTERS,
-                &json!({ "reason": reason, "detail": "", "source_partition": partition, "source_offset": offset, "raw": raw }),
-            );
-        }
-        log
-    }
-
-    fn records(&mut self, name: &str) -> &mut Vec<Record> {
-        &mut self.topics.get_mut(name).unwrap()[0]
-    }
-
-    fn append(&mut self, name: &'static str, row: &Value) {
-        let key: serde_json::Map<String, Value> =
-            key_fields(name).iter().map(|field| ((*field).to_owned(), row[*field].clone())).collect();
-        let key = Some(Value::Object(key).to_string().into_bytes());
-        self.put(name, key, Some(row.to_string().into_bytes()));
-    }
-
-    fn put(&mut self, name: &'static str, key: Option<Vec<u8>>, value: Option<Vec<u8>>) {
-        let offset = self.records(name).len() as i64;
-        self.records(name).push(Record { partition: 0, offset, arrival: BEGIN, key, value });
-    }
-
-    /// Rows of a topic that pass, as their index and content.
-    fn rows(&mut self, name: &str, passes: impl Fn(&Value) -> bool) -> Vec<(usize, Value)> {
-        let rows = self.records(name).iter().enumerate();
-        rows.map(|(n, record)| (n, serde_json::from_slice(record.value.as_ref().unwrap()).unwrap()))
-            .filter(|(_, row)| passes(row))
-            .collect()
-    }
-
-    fn replace(&mut self, name: &str, n: usize, row: &Value) {
-        self.records(name)[n].value = Some(row.to_string().into_bytes());
-    }
-
-    fn remove(&mut self, name: &str, n: usize) {
-        self.records(name).remove(n);
-        self.records(name).iter_mut().enumerate().for_each(|(n, record)| record.offset = n as i64);
-    }
-}
 
 fn check(case: &Case, log: &MemoryLog) -> Report {
     let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
@@ -481,6 +367,23 @@ proptest! {
         prop_assert_eq!(report.balance.records as usize, case.log.len());
     }
 
+    /// Rows are equal in whatever order they stand.
+    #[test]
+    fn accepts_rows_in_any_order(case in logs::any_shape(BEGIN, 60), turns in proptest::collection::vec(any::<u16>(), 15)) {
+        let mut log = MemoryLog::new(&case, &case.log);
+        for (name, turn) in topic::RESULTS.into_iter().zip(turns) {
+            let records = log.records(name);
+            records.reverse();
+            let middle = usize::from(turn) % records.len().max(1);
+            records.rotate_left(middle);
+            records.iter_mut().enumerate().for_each(|(n, record)| record.offset = n as i64);
+        }
+        let report = check(&case, &log);
+        prop_assert_eq!(report.problems(), 0, "{:#?}", report);
+        let rows: usize = topic::RESULTS.iter().map(|name| log.topics[name][0].len()).sum();
+        prop_assert_eq!(report.equal_rows() as usize, rows);
+    }
+
     /// Retention removes the head of the log; the rows stay.
     #[test]
     fn accepts_a_log_without_its_head(case in logs::any_shape(BEGIN, 90), cut in 0usize..40) {
@@ -547,6 +450,18 @@ proptest! {
             }
         }
     }
+}
+
+/// Whoever reads the rows in a thread of its own says why it cannot.
+#[test]
+fn rows_that_cannot_be_read_are_an_error() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let case = logs::any_shape(BEGIN, 60).new_tree(&mut runner).unwrap().current();
+    let log = MemoryLog { broken: true, ..MemoryLog::new(&case, &case.log) };
+    let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
+    let error = prove(&log, Config::new(windows), || Timestamp(i64::MAX / 2)).unwrap_err();
+    assert_eq!(error.to_string(), "the disk is broken");
 }
 
 /// Each kind in logs of every sort; and each kind must have been possible somewhere.

@@ -6,11 +6,14 @@
 //! anybody. Neither the sample traffic nor a collector makes such events.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use clickstream_engine::Config;
 use clickstream_event::{Event, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::key::ByHash;
 
 /// An event whose counting is a matter of timing.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -29,6 +32,38 @@ pub struct TimingEvent {
     pub event_time: Timestamp,
 }
 
+/// Appends all that an event says, so that two say the same if their bytes are the same.
+fn write_content(event: &Event<'_>, out: &mut Vec<u8>) {
+    let Event {
+        event_id,
+        site_id,
+        event_type,
+        user_id,
+        session_id,
+        page_url,
+        product_id,
+        timestamp,
+        referrer,
+        user_agent,
+        element,
+        value,
+        currency,
+    } = event;
+    out.push(*event_type as u8);
+    out.extend_from_slice(&timestamp.0.to_le_bytes());
+    let needed = [event_id, site_id, user_id, session_id, page_url].map(Some);
+    let others = [product_id, referrer, user_agent, element, currency].map(Option::as_ref);
+    for text in needed.into_iter().chain(others) {
+        // an absent text is not an empty one
+        let length = text.map_or(u32::MAX, |text| text.len() as u32);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(text.map_or(&[], |text| text.as_bytes()));
+    }
+    if let Some(value) = value {
+        out.extend_from_slice(&value.serialize());
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Copy {
     partition: i32,
@@ -41,8 +76,8 @@ struct Copy {
 pub struct Timing {
     horizon_ms: i64,
     /// Two generations of ids: what is older than two memories is forgotten.
-    young: HashMap<u128, Copy>,
-    old: HashMap<u128, Copy>,
+    young: HashMap<u128, Copy, ByHash>,
+    old: HashMap<u128, Copy, ByHash>,
     turned: i64,
     scratch: Vec<u8>,
     found: Vec<TimingEvent>,
@@ -59,8 +94,8 @@ impl Timing {
     pub fn new(config: Config) -> Self {
         Self {
             horizon_ms: config.dedup_horizon_ms,
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: HashMap::default(),
+            old: HashMap::default(),
             turned: 0,
             scratch: Vec::new(),
             found: Vec::new(),
@@ -82,19 +117,25 @@ impl Timing {
             self.old = std::mem::take(&mut self.young);
             self.turned = arrival.0;
         }
-        let mut id = event.site_id.as_bytes().to_vec();
-        id.push(0);
-        id.extend_from_slice(event.event_id.as_bytes());
-        let id = xxh3_128(&id);
         self.scratch.clear();
-        event.encode(&mut self.scratch);
+        self.scratch.extend_from_slice(event.site_id.as_bytes());
+        self.scratch.push(0);
+        self.scratch.extend_from_slice(event.event_id.as_bytes());
+        let id = xxh3_128(&self.scratch);
+        self.scratch.clear();
+        write_content(event, &mut self.scratch);
         let copy = Copy { partition, content: xxh3_64(&self.scratch), arrival: arrival.0, event_time: ts.0 };
-        let Some(first) = self.young.get(&id).or_else(|| self.old.get(&id)).copied() else {
-            self.young.insert(id, copy);
+        let young = self.young.entry(id);
+        let first = match &young {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(_) => self.old.get(&id).copied(),
+        };
+        let Some(first) = first else {
+            young.insert_entry(copy);
             return;
         };
         let reason = if (arrival.0 - first.arrival).abs() > self.horizon_ms {
-            self.young.insert(id, copy);
+            young.insert_entry(copy);
             "a copy that came later than the dedup horizon"
         } else if first.partition != partition
             && (first.content, first.event_time) != (copy.content, copy.event_time)

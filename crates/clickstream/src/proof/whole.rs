@@ -48,9 +48,17 @@ impl Whole {
 
     /// Whether the recount can speak of the row.
     pub fn holds(&self, row: &Row) -> bool {
-        let Some(from) = self.from else { return true };
         let (start, end) = row.span();
-        let known_ms = start.0 - from.0;
+        self.reaches(row)
+            && !(of_closed_sessions(row.topic())
+                && !self.cut.is_empty()
+                && self.is_cut(row.site(), start, end))
+    }
+
+    /// Whether the log reaches back as far as the row looks, whatever sessions began before.
+    pub fn reaches(&self, row: &Row) -> bool {
+        let Some(from) = self.from else { return true };
+        let known_ms = row.span().0.0 - from.0;
         match row {
             Row::Anomaly(anomaly) => {
                 let reach = match anomaly.kind.as_str() {
@@ -61,10 +69,7 @@ impl Whole {
                 anomaly.detected_at.0 - from.0 >= reach
             }
             Row::Session(_) => known_ms >= self.gap_ms,
-            _ => {
-                known_ms >= self.reach_of(row.topic())
-                    && !(of_closed_sessions(row.topic()) && self.is_cut(row.site(), start, end))
-            }
+            _ => known_ms >= self.reach_of(row.topic()),
         }
     }
 

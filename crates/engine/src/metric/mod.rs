@@ -60,6 +60,23 @@ pub struct Window {
 }
 
 impl Window {
+    /// How many rows there are.
+    pub fn row_count(&self) -> usize {
+        self.pages.len()
+            + self.products.len()
+            + self.sites.len()
+            + self.top.len()
+            + self.human_top.len()
+            + self.trending.len()
+            + self.bounce_rates.len()
+            + self.provisional_bounce_rates.len()
+            + self.transitions.len()
+            + self.entry_exit.len()
+            + self.paths.len()
+            + self.funnels.len()
+            + self.engagement.len()
+    }
+
     /// Whether there is any row in it.
     pub fn holds_anything(&self) -> bool {
         // where there is any other row, there is one of these

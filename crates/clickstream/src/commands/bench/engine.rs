@@ -35,6 +35,8 @@ struct Run {
     cost: Cost,
     /// Times of closing a window, in microseconds, sorted.
     fires: Vec<f64>,
+    /// Of the last window.
+    pages: usize,
     rows: usize,
     pairs: usize,
     pair_bytes: usize,
@@ -101,7 +103,7 @@ pub fn measure(config: &Config) -> Result<String> {
                 run.pair_bytes as f64 / run.pairs.max(1) as f64,
                 run.all_bytes as f64 / 1e6,
                 thousands(run.rows as u64),
-                p50 / (run.rows.max(1) as f64 / 1e3),
+                p50 / (run.pages.max(1) as f64 / 1e3),
             );
         }
     }
@@ -140,7 +142,7 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
     let preparer = engine.preparer();
     let (mut decoding, mut counting) = (Duration::ZERO, Duration::ZERO);
     let mut fires = Vec::new();
-    let mut rows = 0;
+    let (mut pages, mut rows) = (0, 0);
     let chunks = (fill + measured).div_ceil(CHUNK as u64);
     for chunk in 0..chunks {
         let measuring = chunk * CHUNK as u64 >= fill;
@@ -168,7 +170,9 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
             prepared.clear();
             if engine.has_closed() {
                 let took = before.elapsed().as_secs_f64() * 1e6;
-                rows = engine.closed().map(|window| window.pages.len()).sum();
+                (pages, rows) = engine.closed().fold((0, 0), |(pages, rows), window| {
+                    (pages + window.pages.len(), rows + window.row_count())
+                });
                 engine.sessions().for_each(drop);
                 engine.anomalies().for_each(drop);
                 if measuring {
@@ -193,6 +197,7 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, measured: u64, seed: u64) 
     Run {
         cost: Cost { decode: per_event(decoding), count: per_event(counting) },
         fires,
+        pages,
         rows,
         pairs: shard.page_user_pairs(slice as u32),
         pair_bytes,

@@ -5,7 +5,8 @@
 //! fast as the job can ([`catch_up`]).
 //!
 //! `bench engine` measures the embedded engine alone ([`engine`]), `bench embedded` the whole of `up --embedded`
-//! ([`embedded`]), `bench detection` how well anomalies are found ([`detection`]).
+//! ([`embedded`]), `bench verify` how long a proof takes ([`verify`]), `bench detection` how well anomalies are found
+//! ([`detection`]).
 
 mod catch_up;
 mod detection;
@@ -14,6 +15,7 @@ mod engine;
 mod machine;
 mod report;
 mod steady;
+mod verify;
 
 pub use machine::usage;
 
@@ -41,6 +43,8 @@ enum What {
     Engine,
     /// `up --embedded`.
     Embedded,
+    /// `verify`.
+    Verify,
     /// How well anomalies are found.
     Detection,
 }
@@ -57,6 +61,7 @@ pub struct Options {
     seeds: u64,
     duration: Duration,
     clean: Duration,
+    keep: bool,
     out: Option<PathBuf>,
 }
 
@@ -77,6 +82,7 @@ impl Options {
             what: match text("what").as_str() {
                 "engine" => What::Engine,
                 "embedded" => What::Embedded,
+                "verify" => What::Verify,
                 "detection" => What::Detection,
                 _ => What::Stack,
             },
@@ -94,6 +100,7 @@ impl Options {
             seeds: matches.get_one::<u64>("seeds").copied().unwrap_or(20),
             duration: time("duration")?,
             clean: time("clean")?,
+            keep: matches.get_flag("keep"),
             out: matches.get_one::<PathBuf>("out").cloned(),
         })
     }
@@ -112,6 +119,11 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
             What::Detection => {
                 let (config, options, steps) = (config.clone(), options.clone(), Arc::clone(&steps));
                 return tokio::task::spawn_blocking(move || detection::measure(&config, &options, &steps))
+                    .await?;
+            }
+            What::Verify => {
+                let (config, options, steps) = (config.clone(), options.clone(), Arc::clone(&steps));
+                return tokio::task::spawn_blocking(move || verify::measure(&config, &options, &steps))
                     .await?;
             }
             What::Embedded => return embedded::measure(&config, &options, &steps).await,
