@@ -36,10 +36,9 @@ CREATE TEMPORARY TABLE event_log (
     ELSE {{ time_of("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')") }} END),
   processing_time AS PROCTIME(),
   WATERMARK FOR event_time AS CASE
-    WHEN arrival > CURRENT_TIMESTAMP - INTERVAL '2' SECOND OR MOD(source_offset, 8) = 0 THEN CASE
-      WHEN {{ is_canonical }} THEN {{ not_in_the_future("SUBSTRING(record_value, 15, 23)") }}
-      ELSE {{ not_in_the_future("REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "')", short=true) }}
-    END - {{ (max_disorder_ms + 1) | interval }} END
+    WHEN arrival > CURRENT_TIMESTAMP - INTERVAL '2' SECOND OR MOD(source_offset, 8) = 0 THEN
+      {{ not_in_the_future("CASE WHEN " ~ is_canonical ~ " THEN SUBSTRING(record_value, 15, 23) ELSE REGEXP_SUBSTR(" ~ foreign_text ~ ", '" ~ foreign_pattern ~ "') END") }}
+      - {{ (max_disorder_ms + 1) | interval }} END
 ) WITH (
   'connector' = 'kafka',
   'topic' = '{{ events_topic }}',

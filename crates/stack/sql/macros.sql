@@ -150,9 +150,9 @@ CAST(CAST(SUBSTRING({{ text }}, {{ at }}, 10) AS DATE) AS TIMESTAMP(3)) + INTERV
 {% macro is_allowed(text) %}REPLACE({{ text }}, 'T', ' ') <= {{ limit(max_future_ms) }}{% endmacro %}
 
 {#- The earlier of the time in a text and the arrival; NULL where the text holds no time, or one more than max_future
-    ahead of the arrival. Written so that `text`, an expensive expression, stands there once. Where the text may have fewer
-    than three digits of fraction (`short`), the limit is the last time allowed and a digit more, not the first one refused. -#}
-{% macro not_in_the_future(text, short=false) -%}
-{% set bound = limit(max_future_ms) ~ " || '0'" if short else limit(max_future_ms + 1) -%}
+    ahead of the arrival. Written so that `text`, an expensive expression, stands there once. As the text may have fewer
+    than three digits of fraction, it is compared with the last time allowed and a digit more. -#}
+{% macro not_in_the_future(text) -%}
+{% set bound = "CONCAT(" ~ limit(max_future_ms) ~ ", '0')" -%}
 LEAST(TRY_CAST(REPLACE(LEAST(REPLACE({{ text }}, 'T', ' '), {{ bound }}), {{ bound }}, '') AS TIMESTAMP(3)), CAST(arrival AS TIMESTAMP(3)))
 {%- endmacro %}
