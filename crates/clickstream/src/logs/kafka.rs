@@ -1,10 +1,10 @@
 //! A log in Kafka.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clickstream_event::Timestamp;
+use clickstream_event::{Timestamp, topic};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
@@ -16,16 +16,35 @@ use super::{Bounds, Log, LogRecord, Take};
 /// How long Kafka may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The log of a Kafka.
-#[derive(Clone, Debug)]
+/// The log of a Kafka; clones share the client that asks what topics hold.
+#[derive(Clone)]
 pub struct KafkaLog {
     servers: String,
+    /// Made when it is first needed, and kept: some ask every second.
+    asking: Arc<Mutex<Option<Arc<BaseConsumer>>>>,
 }
 
 impl KafkaLog {
     /// Of the Kafka with these bootstrap servers.
     pub fn new(servers: &str) -> Self {
-        Self { servers: servers.to_owned() }
+        Self { servers: servers.to_owned(), asking: Arc::default() }
+    }
+
+    /// Whether Kafka answers within this time. Waits for it: not for a thread that must not.
+    pub fn answers(&self, within: Duration) -> bool {
+        self.asking().is_ok_and(|client| client.fetch_metadata(Some(topic::EVENTS), within).is_ok())
+    }
+
+    /// The client for questions.
+    fn asking(&self) -> Result<Arc<BaseConsumer>> {
+        let mut kept = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match &*kept {
+            Some(client) => Arc::clone(client),
+            None => Arc::clone(kept.insert(Arc::new(self.consumer()?))),
+        };
+        // it reads nothing; what it says of its connections would pile up
+        let _ = client.poll(Duration::ZERO);
+        Ok(client)
     }
 
     fn consumer(&self) -> Result<BaseConsumer> {
@@ -36,6 +55,7 @@ impl KafkaLog {
             .set("enable.partition.eof", "true")
             .set("fetch.queue.backoff.ms", "10")
             .set("check.crcs", "true")
+            .set("reconnect.backoff.max.ms", "500")
             // per partition, as each has a queue of its own: this bounds the memory
             .set("queued.max.messages.kbytes", "16384")
             .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
@@ -50,7 +70,7 @@ impl Log for KafkaLog {
     }
 
     fn bounds(&self, topic: &str) -> Result<Bounds> {
-        let consumer = self.consumer()?;
+        let consumer = self.asking()?;
         let unreachable = || {
             format!(
                 "Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?",
@@ -125,7 +145,7 @@ impl Log for KafkaLog {
         for partition in 0..bounds.0.len() {
             asked.add_partition_offset(topic, partition as i32, Offset::Offset(at.0))?;
         }
-        let found = self.consumer()?.offsets_for_times(asked, PATIENCE)?;
+        let found = self.asking()?.offsets_for_times(asked, PATIENCE)?;
         let mut offsets: Vec<i64> = bounds.0.iter().map(|(_, high)| *high).collect();
         for element in found.elements() {
             if let (Offset::Offset(offset), Some(slot)) =
