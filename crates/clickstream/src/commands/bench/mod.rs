@@ -5,13 +5,15 @@
 //! fast as the job can ([`catch_up`]).
 //!
 //! `bench engine` measures the embedded engine alone ([`engine`]), `bench embedded` the whole of `up --embedded`
-//! ([`embedded`]), `bench detection` how well anomalies are found ([`detection`]).
+//! ([`embedded`]), `bench detection` how well anomalies are found ([`detection`]), `bench read` how fast results of a running
+//! pipeline are shown ([`read`]).
 
 mod catch_up;
 mod detection;
 mod embedded;
 mod engine;
 mod machine;
+mod read;
 mod report;
 mod steady;
 
@@ -43,6 +45,8 @@ enum What {
     Embedded,
     /// How well anomalies are found.
     Detection,
+    /// REST and live stream of what runs.
+    Read,
 }
 
 /// What to measure.
@@ -57,6 +61,8 @@ pub struct Options {
     seeds: u64,
     duration: Duration,
     clean: Duration,
+    requests: u32,
+    clients: usize,
     out: Option<PathBuf>,
 }
 
@@ -78,6 +84,7 @@ impl Options {
                 "engine" => What::Engine,
                 "embedded" => What::Embedded,
                 "detection" => What::Detection,
+                "read" => What::Read,
                 _ => What::Stack,
             },
             rates: rates.ok_or_else(|| {
@@ -94,6 +101,8 @@ impl Options {
             seeds: matches.get_one::<u64>("seeds").copied().unwrap_or(20),
             duration: time("duration")?,
             clean: time("clean")?,
+            requests: matches.get_one::<u32>("requests").copied().unwrap_or(500),
+            clients: matches.get_one::<u64>("clients").map_or(500, |clients| *clients as usize),
             out: matches.get_one::<PathBuf>("out").cloned(),
         })
     }
@@ -115,6 +124,7 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
                     .await?;
             }
             What::Embedded => return embedded::measure(&config, &options, &steps).await,
+            What::Read => return read::measure(&config, &options, &steps).await,
         }
         let mut report = report::Report::new(&config, &options);
         for rate in &options.rates {
