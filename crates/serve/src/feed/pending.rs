@@ -28,8 +28,10 @@ struct Group {
     first: Instant,
     last: Instant,
     rows: Vec<(Filed, Option<Place>)>,
-    /// The greatest of its rows are written; these are the rest, the greatest last.
-    begun: bool,
+    /// Whether the greatest are last.
+    sorted: bool,
+    /// When the greatest of a long list were written last; these are the rest, and what came since.
+    shown: Option<Instant>,
 }
 
 type Place = (&'static str, i32, i64);
@@ -66,10 +68,11 @@ impl Pending {
             first: now,
             last: now,
             rows: Vec::new(),
-            begun: false,
+            sorted: false,
+            shown: None,
         });
         group.last = now;
-        group.begun = false;
+        group.sorted = false;
         group.rows.push((row, place));
         self.rows += 1;
     }
@@ -95,10 +98,12 @@ impl Pending {
             } else if batch.rows.is_empty()
                 && let Some(group) = self.groups.get_mut(&key)
             {
-                batch.silent = group.begun;
-                if !group.begun {
+                if !std::mem::replace(&mut group.sorted, true) {
                     group.rows.sort_by_key(|(row, _)| row.weight);
-                    group.begun = true;
+                }
+                batch.silent = group.shown.is_some_and(|at| now < at + PATIENCE);
+                if !batch.silent {
+                    group.shown = Some(now);
                 }
                 let rest = group.rows.len() - AT_ONCE;
                 batch.rows.extend(group.rows.drain(rest..).map(|(row, _)| row));
@@ -136,7 +141,7 @@ impl Pending {
 fn due_at((kind, _, window): &Key, group: &Group) -> Instant {
     let key = Kind::named(kind).map_or(&[][..], |kind| kind.key);
     match *kind {
-        _ if group.begun => group.first,
+        _ if group.shown.is_some() => group.first,
         "anomalies" => group.first + ANOMALY_PATIENCE,
         _ if window.is_none() => group.first + EVENTS_PATIENCE,
         // of a window there is one such row
