@@ -158,7 +158,7 @@ function take(kind, data) {
     }
     if (kind === "top-pages") {
       state.tops.set(data.window_end, data.rows);
-      if (state.tops.size > HISTORY) state.tops.delete(state.tops.keys().next().value);
+      if (data.rows.length) forgetTops(data.rows[0].window_start);
     }
     if (kind === "page-metrics") {
       data.rows.forEach((row) => addViews(row.page_url, row.window_end, row.view_count));
@@ -166,6 +166,12 @@ function take(kind, data) {
     }
   }
   changed(kind);
+}
+
+/** Ranks are compared with the window before: of the lists up to its end only the newest is needed. */
+function forgetTops(end) {
+  const old = [...state.tops.keys()].filter((known) => known <= end).sort();
+  old.slice(0, -1).forEach((known) => state.tops.delete(known));
 }
 
 function forgetViews(rows) {
