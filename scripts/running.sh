@@ -1,4 +1,5 @@
-# Sourced by the scripts here: a running `up --embedded` on free ports, which ends with the script.
+# Sourced by the scripts here: a running `up` on free ports, which ends with the script; with the embedded engine, if $engine says
+# nothing else.
 #
 #   start_up OPTIONS…    afterwards $dashboard and $collector are its addresses, $dir/data its data directory, $dir/out what it prints
 #   stop_up              ends it before the script does, to prove what it left behind; fails if it does not end well
@@ -21,10 +22,11 @@ stop_up() {
 }
 
 start_up() {
-    "$binary" up --embedded --json --data-dir "$dir/data" --http-port 0 --collector-port 0 "$@" </dev/null >"$dir/out" 2>&1 &
+    "$binary" up --engine "${engine:-embedded}" --json --data-dir "$dir/data" --http-port 0 --collector-port 0 "$@" </dev/null >"$dir/out" 2>&1 &
     up=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 1200); do
         ! grep -q '"type":"addresses"' "$dir/out" || break
+        kill -0 "$up" 2>/dev/null || break
         sleep 0.1
     done
     dashboard=$(sed -n 's/.*"dashboard":"\([^"]*\)".*/\1/p' "$dir/out" | head -1)

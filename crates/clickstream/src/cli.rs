@@ -170,10 +170,10 @@ pub fn command() -> Command {
             subcommand(
                 "bench",
                 "Measure latency, throughput, CPU and memory, and write a report in Markdown",
-                "Examples:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n  clickstream bench engine\n  clickstream bench embedded --rates 1000,5000,1000000 --warmup 5s --measure 30s\n  clickstream bench verify --backlog 3600000 --density 1000\n  clickstream bench detection --seeds 20\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed.",
-                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users", "session_gap"],
+                "Examples:\n  clickstream bench --rates 1000,5000 --out docs/bench/mine.md\n  clickstream bench engine\n  clickstream bench embedded --rates 1000,5000,1000000 --warmup 5s --measure 30s\n  clickstream bench verify --backlog 3600000 --density 1000\n  clickstream bench detection --seeds 20\n  clickstream bench read --measure 60s                  # beside an `up` that has run for some minutes\n\nRuns on ports of its own, in a directory of its own, which it removes. A rate takes --warmup and --measure, after that\nthe catch-up of a backlog is timed. `bench read` measures what runs already, at --http-port and in --kafka.",
+                &["window", "slide", "partitions", "parallelism", "checkpoint_interval", "taskmanager_heap", "taskmanager_options", "unique_users", "session_gap", "http_port", "kafka", "kafka_port"],
             )
-            .arg(Arg::new("what").value_name("WHAT").value_parser(["stack", "engine", "embedded", "verify", "detection"]).default_value("stack").help("Kafka and Flink with the job; the embedded engine alone; `up --embedded` as a whole; a proof of --backlog events; or how well anomalies are found"))
+            .arg(Arg::new("what").value_name("WHAT").value_parser(["stack", "engine", "embedded", "verify", "detection", "read"]).default_value("stack").help("Kafka and Flink with the job; the embedded engine alone; `up --embedded` as a whole; a proof of --backlog events; how well anomalies are found; or how fast results of a running `up` or `serve` are shown"))
             .arg(Arg::new("rates").long("rates").value_name("LIST").default_value("1000,5000").help("Rates to measure, in events per second"))
             .arg(Arg::new("warmup").long("warmup").value_name("TIME").default_value("6m").help("Time until the window is full and the JVM is warm"))
             .arg(Arg::new("measure").long("measure").value_name("TIME").default_value("3m").help("Time that is measured"))
@@ -183,6 +183,8 @@ pub fn command() -> Command {
             .arg(Arg::new("duration").long("duration").value_name("TIME").default_value("80m").help("Simulated time of each of them"))
             .arg(Arg::new("clean").long("clean").value_name("TIME").default_value("24h").help("Simulated time of traffic in which there is nothing to be found; 0s for none"))
             .arg(Arg::new("keep").long("keep").action(ArgAction::SetTrue).help("Leave the log of `bench verify` where it is, and say where"))
+            .arg(Arg::new("requests").long("requests").value_name("N").value_parser(value_parser!(u32)).default_value("500").help("With read: requests of REST per second; 0 for none"))
+            .arg(Arg::new("clients").long("clients").value_name("N").value_parser(value_parser!(u64).range(..=1000)).default_value("500").help("With read: clients of the live stream; 0 for none"))
             .arg(Arg::new("out").long("out").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Where to write the report [default: standard output]")),
         )
         .subcommand(

@@ -2,6 +2,10 @@
 
 use time::{Date, Month, PrimitiveDateTime, Time};
 
+/// Times of events end here, in milliseconds since the epoch: 9999-12-31, a day before the last one that can be written, since views
+/// of a session are moved apart.
+const LAST_MS: i64 = 253_402_214_400_000;
+
 /// `26/Nov/2026:10:00:00 +0100`, in milliseconds since the epoch.
 pub fn common(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
@@ -30,7 +34,7 @@ pub fn common(text: &str) -> Option<i64> {
     };
     let date = (number(&bytes[7..11])?, month, number(&bytes[..2])?);
     let clock = (number(&bytes[12..14])?, number(&bytes[15..17])?, number(&bytes[18..20])?);
-    Some(instant(date, clock)? - offset(&bytes[21..])?)
+    possible(instant(date, clock)? - offset(&bytes[21..])?)
 }
 
 /// `2026-11-26T10:00:00.250+01:00`, in milliseconds since the epoch, and whether it has a fraction.
@@ -56,7 +60,7 @@ pub fn iso(text: &str) -> Option<(i64, bool)> {
         [b'Z' | b'z'] => 0,
         rest => offset(rest)?,
     };
-    Some((instant(date, clock)? + millis - offset, precise))
+    Some((possible(instant(date, clock)? + millis - offset)?, precise))
 }
 
 /// A number of seconds, milli-, micro- or nanoseconds since the epoch, told apart by their size.
@@ -69,6 +73,11 @@ pub fn unix(number: f64) -> Option<(i64, bool)> {
         n => n / 1e6,
     };
     (ms < 2.5e14).then_some((ms.round() as i64, number.fract() != 0.0 || number >= 1e11))
+}
+
+/// A time that an event can have: offsets lead out of the years of the calendar.
+fn possible(ms: i64) -> Option<i64> {
+    (0..LAST_MS).contains(&ms).then_some(ms)
 }
 
 fn number(digits: &[u8]) -> Option<u32> {
@@ -135,6 +144,8 @@ mod tests {
             "26/Nov/2026 12:00:00 +0000 ",
             "26/Nov/1969:12:00:00 +0000",
             "26/Nov/2026:12:00:00 x0000",
+            "01/Jan/1970:00:00:00 +0001",
+            "31/Dec/9999:23:59:60 -2359",
         ] {
             assert_eq!(common(text), None, "{text:?}");
         }

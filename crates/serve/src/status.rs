@@ -14,7 +14,7 @@ pub struct PipelineStatus {
     pub at: Timestamp,
     /// `flink` or `embedded`.
     pub engine: String,
-    /// `starting`, `running`, `degraded`, `stopping` or `stopped`.
+    /// `starting`, `running`, `degraded`, `unreachable` (its log does not answer), `stopping` or `stopped`.
     pub state: String,
     /// Size of a window in milliseconds.
     pub window_ms: i64,

@@ -158,7 +158,7 @@ function take(kind, data) {
     }
     if (kind === "top-pages") {
       state.tops.set(data.window_end, data.rows);
-      if (state.tops.size > HISTORY) state.tops.delete(state.tops.keys().next().value);
+      if (data.rows.length) forgetTops(data.rows[0].window_start);
     }
     if (kind === "page-metrics") {
       data.rows.forEach((row) => addViews(row.page_url, row.window_end, row.view_count));
@@ -166,6 +166,12 @@ function take(kind, data) {
     }
   }
   changed(kind);
+}
+
+/** Ranks are compared with the window before: of the lists up to its end only the newest is needed. */
+function forgetTops(end) {
+  const old = [...state.tops.keys()].filter((known) => known <= end).sort();
+  old.slice(0, -1).forEach((known) => state.tops.delete(known));
 }
 
 function forgetViews(rows) {
@@ -179,36 +185,40 @@ const LISTS = {
   "common-paths": "/paths", funnels: "/funnel", "page-engagement": "/engagement",
 };
 
-/** Reads everything anew: at the start, and when the stream had a gap. */
+/** Reads everything anew: at the start, and when the stream had a gap. What is looked at first is asked for first; all is shown as it comes. */
 export async function load() {
   const site_id = state.site;
-  const ask = (path, parameters) => get(path, { site_id, ...parameters }).catch(() => null);
-  const [overview, series, anomalies, sessions, letters, ...lists] = await Promise.all([
-    get("/pipeline").catch(() => null), ask("/site", { limit: SERIES }), ask("/anomalies", { limit: ANOMALIES }),
-    ask("/sessions", { limit: EVENTS }), get("/dead-letters", { limit: EVENTS }).catch(() => null),
-    ...Object.values(LISTS).map((path) => ask(path, { limit: 100 })),
-  ]);
-  if (overview) {
-    state.canExplain = overview.explain;
-    state.status = overview.status ?? state.status;
-  }
-  if (series) {
+  const read = async (path, parameters, use, ...kinds) => {
+    const answer = await get(path, parameters).catch(() => null);
+    // another site may have been chosen meanwhile
+    if (!answer || state.site !== site_id) return;
+    use(answer);
+    changed(...kinds);
+  };
+  const list = (kind) => read(LISTS[kind], { site_id, limit: 100 }, (answer) => {
+    if ((answer.window_end ?? "") < (state.latest[kind]?.window_end ?? "")) return;
+    state.latest[kind] = answer;
+    if (kind === "top-pages" && answer.window_end) state.tops.set(answer.window_end, answer.rows);
+  }, kind);
+  const first = [list("top-pages"), read("/site", { site_id, limit: SERIES }, (series) => {
     // the stream may have brought newer windows meanwhile
     const last = series.rows[series.rows.length - 1]?.window_end ?? "";
     state.history = [...series.rows, ...state.history.filter((row) => row.window_end > last)];
     if (now()) state.latest["site-metrics"] = { window_end: now().window_end, rows: [now()], total: 1 };
-  }
-  if (anomalies) state.anomalies = anomalies.rows;
-  if (sessions) state.sessions = sessions.rows;
-  if (letters) { state.letters = letters.rows; state.letterCounts = letters.counts; }
-  Object.keys(LISTS).forEach((kind, place) => {
-    const known = state.latest[kind]?.window_end ?? "";
-    if (lists[place] && (lists[place].window_end ?? "") >= known) state.latest[kind] = lists[place];
-  });
-  const top = state.latest["top-pages"];
-  if (top?.window_end) state.tops.set(top.window_end, top.rows);
-  changed("pipeline", "site-metrics", "anomalies", "sessions", "dead-letters", "page", ...Object.keys(LISTS));
-  await loadSparklines(top?.rows ?? [], site_id);
+  }, "site-metrics")];
+  const rest = [
+    read("/pipeline", {}, (overview) => {
+      state.canExplain = overview.explain;
+      state.status = overview.status ?? state.status;
+    }, "pipeline"),
+    read("/anomalies", { site_id, limit: ANOMALIES }, (anomalies) => { state.anomalies = anomalies.rows; }, "anomalies"),
+    ...Object.keys(LISTS).filter((kind) => kind !== "top-pages").map(list),
+    read("/sessions", { site_id, limit: EVENTS }, (sessions) => { state.sessions = sessions.rows; }, "sessions"),
+    read("/dead-letters", { limit: EVENTS }, (letters) => { state.letters = letters.rows; state.letterCounts = letters.counts; }, "dead-letters"),
+  ];
+  await Promise.all(first);
+  await Promise.all(rest);
+  if (state.site === site_id) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id);
 }
 
 async function loadSparklines(top, site_id) {
@@ -280,6 +290,8 @@ export function show(site) {
     state: (connected) => { state.connected = connected; changed("connection"); },
     gap,
   });
+  // not only when the stream is there; whatever falls between both is read again soon after
+  gap();
 }
 
 let loaded = 0;

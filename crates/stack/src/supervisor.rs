@@ -183,7 +183,7 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
                     shared.pid = Some(child.id());
                     shared.state = State::Starting;
                 }
-                match wait(spec, &mut child, stop) {
+                match wait(&mut child, stop) {
                     Some(why) => why,
                     None => {
                         let mut shared = lock(shared);
@@ -219,7 +219,7 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
 }
 
 /// Waits for the child: how it ended by itself, or `None` when it was stopped.
-fn wait(spec: &Spec, child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
+fn wait(child: &mut Child, stop: &Receiver<Duration>) -> Option<String> {
     let mut tidy_at = Instant::now() + START;
     loop {
         // the exit is noticed within 50 ms, without a signal handler that others may replace

@@ -15,6 +15,7 @@ mod top;
 mod up;
 mod up_embedded;
 mod verify;
+mod watching;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `clickstream serve`: dashboard, REST and live stream alone, of a pipeline that others run.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,16 +13,19 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::console::live::Footer;
 use crate::console::steps::Steps;
 use crate::logging;
 use crate::logs::kafka::KafkaLog;
-use crate::results::{self, Arrived, Assembler, Latencies, Row};
+use crate::results;
 use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
+use super::watching::{Watching, every};
 use super::{interrupted, over, proving};
+
+/// A Kafka that takes longer to say what topics it has is as good as away.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Serves what stands in a Kafka until it is stopped.
 pub async fn run(config: Config) -> Result<ExitCode> {
@@ -60,37 +63,28 @@ async fn report(
     kafka: &str,
     serving: &Serving,
     shutdown: &CancellationToken,
-    log_file: std::path::PathBuf,
+    log_file: PathBuf,
 ) {
     let log = KafkaLog::new(kafka);
     let mut reporter = Reporter::new(config, "flink", Box::new(log.clone()), None);
-    let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
+    let to_prove = log.clone();
+    let proof = proving::start(config, Box::new(move || Box::new(to_prove.clone())), shutdown.clone());
     let (rows, mut arrivals) = mpsc::channel(4096);
     tokio::spawn({
         let (kafka, shutdown) = (kafka.to_owned(), shutdown.clone());
         async move { results::follow(&kafka, rows, shutdown).await }
     });
-    let mut dead = Assembler::default();
-    let mut latencies = Latencies::default();
-    let mut footer = Footer::default();
-    let started = Timestamp::now();
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut seen = Watching::new(proof, config.stack.job.session_gap_ms, Timestamp::now());
+    let mut second = every(Duration::from_secs(1));
     loop {
         tokio::select! {
-            Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms).filter(|end| *end > started) {
-                    latencies.record(arrived.topic, end, arrived.at);
-                }
-                if let Arrived { row: Row::Dead(_), .. } = arrived {
-                    dead.take(arrived);
-                }
-            }
+            Some(arrived) = arrivals.recv() => drop(seen.take(arrived)),
             _ = second.tick() => {
-                footer.result_latency = latencies.overall();
-                footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
-                let answers = broker::wait_ready(kafka, Duration::from_millis(500), || None).await.is_ok();
-                footer.trouble = if answers { String::new() } else { format!("Kafka at {kafka} does not answer") };
+                // nobody looks at them here, but they would pile up
+                seen.windows();
+                seen.second();
+                let answers = tokio::task::block_in_place(|| log.answers(ANSWERS_WITHIN));
+                seen.footer.trouble = if answers { String::new() } else { format!("Kafka at {kafka} does not answer") };
                 // whoever runs the pipeline may run Flink too: nothing here depends on it
                 let component = Component {
                     name: "kafka".into(),
@@ -100,11 +94,14 @@ async fn report(
                     address: kafka.to_owned(),
                     log: None,
                 };
-                if answers {
-                    let components = [component, RunState::ourselves(log_file.clone())];
-                    let status = tokio::task::block_in_place(|| reporter.report(&footer, &components, dead.reasons(), None));
-                    serving.status(status);
-                }
+                let components = [component, RunState::ourselves(log_file.clone())];
+                serving.status(match answers {
+                    true => {
+                        let reasons = seen.reasons();
+                        tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, None))
+                    }
+                    false => reporter.unreachable(&seen.footer, &components),
+                });
             }
         }
     }

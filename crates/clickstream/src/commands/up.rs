@@ -1,7 +1,7 @@
 //! `clickstream up`: starts everything, shows the results, and stops everything in order.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -21,11 +21,12 @@ use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
 use crate::logs::kafka::KafkaLog;
-use crate::results::{self, Arrived, Assembler, Latencies};
+use crate::results::{self, Arrived};
 use crate::run_state::{JobState, RunState};
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
+use super::watching::{Watching, every};
 use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
@@ -155,7 +156,7 @@ async fn serve(
         Reporter::new(config, "flink", Box::new(log.clone()), collector.as_ref().map(Collecting::collector));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
-        outcome = show(config, stack, &producer, site, arrivals, &proof, (serving, reporter)) => outcome,
+        outcome = show(config, stack, &producer, site, arrivals, proof, (serving, reporter)) => outcome,
         () = stack.watch() => Ok(()),
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
@@ -177,57 +178,38 @@ async fn show(
     producer: &Producer,
     site: String,
     mut arrivals: mpsc::Receiver<Arrived>,
-    proof: &Mutex<ProofState>,
+    proof: Arc<Mutex<ProofState>>,
     (serving, mut reporter): (&Serving, Reporter),
 ) -> Result<()> {
     let mut live = Live::new(config.json, site, config.view);
-    let mut assembler = Assembler::default();
-    let mut latencies = Latencies::default();
-    let mut footer = Footer::default();
-    let mut tick = tokio::time::interval(Duration::from_millis(50));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let started = Timestamp::now();
+    let mut seen = Watching::new(proof, config.stack.job.session_gap_ms, Timestamp::now());
+    let mut tick = every(Duration::from_millis(50));
+    let mut second = every(Duration::from_secs(1));
     let mut acknowledged = 0;
-    let mut seconds = 0u64;
-    let mut last_row = Instant::now();
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) {
-                    last_row = Instant::now();
-                    // windows that had ended before we started are made up for, not measured
-                    if end > started {
-                        latencies.record(arrived.topic, end, arrived.at);
-                    }
-                }
-                match arrived.row.into_anomaly() {
-                    Ok(anomaly) => live.anomaly(anomaly),
-                    Err(row) => assembler.take(Arrived { row, ..arrived }),
+                if let Some(anomaly) = seen.take(arrived) {
+                    live.anomaly(anomaly);
                 }
             }
             _ = tick.tick() => {
-                for window in assembler.complete(Timestamp::now()) {
-                    live.window(window, &footer);
+                for window in seen.windows() {
+                    live.window(window, &seen.footer);
                 }
             }
             _ = second.tick() => {
                 if let Some(error) = stack.failure() {
                     return Err(error.into());
                 }
+                let seconds = seen.second();
                 let counts = producer.counts();
-                footer.events_per_second = (config.generate || config.collector.is_some()).then(|| (counts.acknowledged - acknowledged) as f64);
+                let sends = config.generate || config.collector.is_some();
+                seen.footer.events_per_second = sends.then(|| (counts.acknowledged - acknowledged) as f64);
                 acknowledged = counts.acknowledged;
-                if seconds % 60 == 59 {
-                    latencies.age();
-                }
-                footer.result_latency = latencies.overall();
                 if seconds.is_multiple_of(10) {
-                    footer.log_latency_p99 = config.generate.then(|| producer.latency(true).p99);
+                    seen.footer.log_latency_p99 = config.generate.then(|| producer.latency(true).p99);
                 }
-                seconds += 1;
-                (footer.late, footer.bad) = assembler.dead();
                 let mut watermark = None;
                 if let Some(id) = stack.job().status().id {
                     let details = stack.rest().job(&id).await;
@@ -235,25 +217,24 @@ async fn show(
                         Some(details) => stack.rest().source_progress(&id, details).await,
                         None => None,
                     };
-                    footer.lag = progress.as_ref().map(|progress| progress.lag);
+                    seen.footer.lag = progress.as_ref().map(|progress| progress.lag);
                     reporter.progress(progress.unwrap_or_default());
                     if let Some(details) = details {
                         watermark = reporter.job(stack, &id, &details).await;
                     }
                 }
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
-                let silent_for = Some(last_row.elapsed()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
-                let waits_for_events = !config.generate && footer.lag == Some(0);
-                footer.trouble = trouble(stack, silent_for, waits_for_events, producer);
-                footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
-                live.footer(&footer);
-                write_state(stack, &footer);
+                let silent_for = Some(seen.silent_for()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
+                let waits_for_events = !config.generate && seen.footer.lag == Some(0);
+                seen.footer.trouble = trouble(stack, silent_for, waits_for_events, producer);
+                live.footer(&seen.footer);
+                write_state(stack, &seen.footer);
                 // a broker that is away would be waited for
                 if stack.kafka_is_up() {
                     let mut components = stack.components();
                     components.push(RunState::ourselves(stack.layout().log_of("clickstream")));
-                    let reasons = assembler.reasons();
-                    let status = tokio::task::block_in_place(|| reporter.report(&footer, &components, reasons, watermark));
+                    let reasons = seen.reasons();
+                    let status = tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, watermark));
                     serving.status(status);
                 }
             }

@@ -1,7 +1,7 @@
 //! `clickstream up --embedded`: the same product in this process.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -22,12 +22,13 @@ use crate::console::steps::Steps;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
 use crate::logs::embedded::EmbeddedLog;
-use crate::results::{Arrived, Assembler, Latencies};
+use crate::results::Arrived;
 use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 use clickstream_top::text::thousands;
 
+use super::watching::{Watching, every};
 use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
@@ -152,7 +153,7 @@ async fn serve(
     let reporter = Reporter::new(config, "embedded", Box::new(log.clone()), collector);
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
-        outcome = show(config, layout, pipeline, arrivals, &proof, (serving, reporter)) => outcome,
+        outcome = show(config, layout, pipeline, arrivals, proof, (serving, reporter)) => outcome,
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
     };
@@ -167,34 +168,26 @@ async fn show(
     layout: &Layout,
     pipeline: &Pipeline,
     mut arrivals: mpsc::Receiver<Arrived>,
-    proof: &Mutex<ProofState>,
+    proof: Arc<Mutex<ProofState>>,
     (serving, mut reporter): (&Serving, Reporter),
 ) -> Result<()> {
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let mut live = Live::new(config.json, site, config.view);
-    let mut assembler = Assembler::default();
-    let mut latencies = Latencies::default();
-    let mut footer = Footer { embedded: true, ..Footer::default() };
-    let mut tick = tokio::time::interval(Duration::from_millis(50));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut seen = Watching::new(proof, config.stack.job.session_gap_ms, Timestamp(i64::MIN));
+    seen.footer.embedded = true;
+    let mut tick = every(Duration::from_millis(50));
+    let mut second = every(Duration::from_secs(1));
     let mut acknowledged = 0;
-    let mut seconds = 0u64;
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
-                if let Some(end) = arrived.row.settled_at(config.stack.job.session_gap_ms) {
-                    latencies.record(arrived.topic, end, arrived.at);
-                }
-                match arrived.row.into_anomaly() {
-                    Ok(anomaly) => live.anomaly(anomaly),
-                    Err(row) => assembler.take(Arrived { row, ..arrived }),
+                if let Some(anomaly) = seen.take(arrived) {
+                    live.anomaly(anomaly);
                 }
             }
             _ = tick.tick() => {
-                for window in assembler.complete(Timestamp::now()) {
-                    live.window(window, &footer);
+                for window in seen.windows() {
+                    live.window(window, &seen.footer);
                 }
             }
             _ = second.tick() => {
@@ -205,29 +198,23 @@ async fn show(
                 for us in figures.fire_us {
                     tracing::info!(us, "rows of a window written, counted from the acknowledgement of what closed it");
                 }
+                let seconds = seen.second();
                 let inlet = pipeline.inlet();
                 let now = inlet.acknowledged();
-                footer.events_per_second = (config.generate || config.collector.is_some()).then(|| (now - acknowledged) as f64);
+                let sends = config.generate || config.collector.is_some();
+                seen.footer.events_per_second = sends.then(|| (now - acknowledged) as f64);
                 acknowledged = now;
-                if seconds % 60 == 59 {
-                    latencies.age();
-                }
-                footer.result_latency = latencies.overall();
                 if seconds.is_multiple_of(10) {
-                    footer.log_latency_p99 = inlet.latency_p99();
+                    seen.footer.log_latency_p99 = inlet.latency_p99();
                 }
-                seconds += 1;
-                (footer.late, footer.bad) = assembler.dead();
-                footer.proof = *proof.lock().unwrap_or_else(PoisonError::into_inner);
-                footer.trouble = if config.generate || config.collector.is_some() { String::new() } else {
+                seen.footer.trouble = if sends { String::new() } else {
                     format!("no sample traffic and no collector: nothing can write to {} here", topic::EVENTS)
                 };
-                live.footer(&footer);
-                write_state(layout, &footer);
+                live.footer(&seen.footer);
+                write_state(layout, &seen.footer);
                 let components = [RunState::ourselves(layout.log_of("clickstream"))];
-                let watermark = figures.watermark;
-                let reasons = assembler.reasons();
-                serving.status(reporter.report(&footer, &components, reasons, watermark));
+                let reasons = seen.reasons();
+                serving.status(reporter.report(&seen.footer, &components, reasons, figures.watermark));
             }
         }
     }

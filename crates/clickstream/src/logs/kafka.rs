@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clickstream_event::Timestamp;
+use clickstream_event::{Timestamp, topic};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
@@ -21,11 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AHEAD_KIB: u32 = 16_384;
 const AHEAD_OF_MANY_KIB: u32 = 2_048;
 
-/// The log of a Kafka.
+/// The log of a Kafka; clones share the client that asks what topics hold.
 #[derive(Clone)]
 pub struct KafkaLog {
     servers: String,
-    /// What asks for bounds and offsets, once it was needed.
+    /// Made when it is first needed, and kept: some ask every second.
     asking: Arc<Mutex<Option<Arc<BaseConsumer>>>>,
 }
 
@@ -41,14 +41,21 @@ impl KafkaLog {
         Self { servers: servers.to_owned(), asking: Arc::default() }
     }
 
+    /// Whether Kafka answers within this time. Waits for it: not for a thread that must not.
+    pub fn answers(&self, within: Duration) -> bool {
+        self.asking().is_ok_and(|client| client.fetch_metadata(Some(topic::EVENTS), within).is_ok())
+    }
+
+    /// The client for questions.
     fn asking(&self) -> Result<Arc<BaseConsumer>> {
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(consumer) = asking.as_ref() {
-            return Ok(Arc::clone(consumer));
-        }
-        let consumer = Arc::new(self.consumer(AHEAD_KIB)?);
-        *asking = Some(Arc::clone(&consumer));
-        Ok(consumer)
+        let mut kept = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match &*kept {
+            Some(client) => Arc::clone(client),
+            None => Arc::clone(kept.insert(Arc::new(self.consumer(AHEAD_KIB)?))),
+        };
+        // it reads nothing; what it says of its connections would pile up
+        let _ = client.poll(Duration::ZERO);
+        Ok(client)
     }
 
     fn consumer(&self, ahead_kib: u32) -> Result<BaseConsumer> {
@@ -59,6 +66,7 @@ impl KafkaLog {
             .set("enable.partition.eof", "true")
             .set("fetch.queue.backoff.ms", "10")
             .set("check.crcs", "true")
+            .set("reconnect.backoff.max.ms", "500")
             // per partition, as each has a queue of its own: this bounds the memory
             .set("queued.max.messages.kbytes", ahead_kib.to_string())
             .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)

@@ -22,6 +22,7 @@ pub struct Reporter {
     log: Box<dyn Log + Send>,
     base: PipelineStatus,
     before: Option<(Instant, Bounds)>,
+    last: PipelineStatus,
     job: Option<(Instant, JobGraph)>,
     progress: SourceProgress,
     collector: Option<Collector>,
@@ -44,7 +45,15 @@ impl Reporter {
             max_disorder_ms: job.max_disorder_ms,
             ..PipelineStatus::default()
         };
-        Self { log, base, before: None, job: None, progress: SourceProgress::default(), collector }
+        Self {
+            log,
+            last: base.clone(),
+            base,
+            before: None,
+            job: None,
+            progress: SourceProgress::default(),
+            collector,
+        }
     }
 
     /// The figures now. Looks at the log: not for a thread that must not wait.
@@ -79,7 +88,7 @@ impl Reporter {
             .collect();
         self.before = Some((now, bounds));
         let well = footer.trouble.is_empty() && footer.proof.problems == 0;
-        PipelineStatus {
+        let status = PipelineStatus {
             at: Timestamp::now(),
             state: if well { "running" } else { "degraded" }.into(),
             sent_per_second: footer.events_per_second,
@@ -94,6 +103,23 @@ impl Reporter {
             components: components.iter().map(component).collect(),
             job: self.job.as_ref().map(|(_, job)| job.clone()),
             ..self.base.clone()
+        };
+        self.last.clone_from(&status);
+        status
+    }
+
+    /// The figures while the log cannot be asked: those of the time before, without what they say of speed.
+    pub fn unreachable(&self, footer: &Footer, components: &[Component]) -> PipelineStatus {
+        let still =
+            |partition: &PartitionStatus| PartitionStatus { records_per_second: 0.0, ..partition.clone() };
+        PipelineStatus {
+            at: Timestamp::now(),
+            state: "unreachable".into(),
+            events_per_second: 0.0,
+            partitions: self.last.partitions.iter().map(still).collect(),
+            proof: proof(footer),
+            components: components.iter().map(component).collect(),
+            ..self.last.clone()
         }
     }
 

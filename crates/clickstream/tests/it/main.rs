@@ -15,3 +15,4 @@ mod pipeline;
 mod plan;
 mod recount;
 mod replay;
+mod serve;

@@ -13,7 +13,7 @@ use crate::embedded::{Running, SHORT, on, output_of, verify, windows};
 use crate::harness::{SPOILT, text, until};
 
 /// A resource of REST and the topic behind it.
-const LISTS: [(&str, &str); 13] = [
+pub const LISTS: [(&str, &str); 13] = [
     ("site", topic::SITE_METRICS),
     ("pages", topic::PAGE_METRICS),
     ("products", topic::PRODUCT_METRICS),

@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
+mod corpus;
 mod generated;
 mod samples;
+
+#[path = "../../../../fuzz/properties/access_log.rs"]
+mod property;

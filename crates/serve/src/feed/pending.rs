@@ -8,13 +8,19 @@ use crate::kind::Kind;
 use crate::store::Position;
 
 /// A window is written when no row of it came for so long …
-const QUIET: Duration = Duration::from_millis(30);
+const QUIET: Duration = Duration::from_millis(15);
 /// … or when the first one waits this long.
-const PATIENCE: Duration = Duration::from_millis(70);
+const PATIENCE: Duration = Duration::from_millis(40);
+/// Ranks of a list come together.
+const RANKS_QUIET: Duration = Duration::from_millis(8);
+/// Rows without a window: every frame of them goes to every client, so there should not be too many.
+const EVENTS_PATIENCE: Duration = Duration::from_millis(60);
 /// Anomalies are seldom, and wanted at once.
 const ANOMALY_PATIENCE: Duration = Duration::from_millis(20);
 /// With so many rows nothing waits any longer.
 const MANY: usize = 20_000;
+/// Rows written at once at most, unless there are [`MANY`]: other rows that come meanwhile wait until they are written.
+const AT_ONCE: usize = 500;
 
 type Key = (&'static str, String, Option<i64>);
 
@@ -22,6 +28,10 @@ struct Group {
     first: Instant,
     last: Instant,
     rows: Vec<(Filed, Option<Place>)>,
+    /// Whether the greatest are last.
+    sorted: bool,
+    /// When the greatest of a long list were written last; these are the rest, and what came since.
+    shown: Option<Instant>,
 }
 
 type Place = (&'static str, i32, i64);
@@ -42,6 +52,8 @@ pub struct Batch {
     pub rows: Vec<Filed>,
     /// Up to where everything is written with them.
     pub positions: Vec<Position>,
+    /// They are of the middle of a long list: nothing to be shown.
+    pub silent: bool,
 }
 
 impl Pending {
@@ -52,9 +64,15 @@ impl Pending {
         }
         let windowed = Kind::named(row.kind).is_some_and(|kind| kind.windowed);
         let key = (row.kind, row.site.clone(), windowed.then_some(row.at));
-        let group =
-            self.groups.entry(key).or_insert_with(|| Group { first: now, last: now, rows: Vec::new() });
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            first: now,
+            last: now,
+            rows: Vec::new(),
+            sorted: false,
+            shown: None,
+        });
         group.last = now;
+        group.sorted = false;
         group.rows.push((row, place));
         self.rows += 1;
     }
@@ -65,25 +83,39 @@ impl Pending {
         *next = (*next).max(offset + 1);
     }
 
-    /// The groups whose time has come; all if `all`.
+    /// Rows of the groups whose time has come; all if `all`. Small groups come first, and of a large one the greatest rows, which are
+    /// those that are looked at; the rest is due at once.
     pub fn due(&mut self, now: Instant, all: bool) -> Option<Batch> {
         let all = all || self.rows >= MANY;
-        let keys: Vec<Key> = self
-            .groups
-            .iter()
-            .filter(|(key, group)| all || due_at(key, group) <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
-        if keys.is_empty() {
-            return None;
-        }
+        let due = self.groups.iter().filter(|(key, group)| all || due_at(key, group) <= now);
+        let mut keys: Vec<(usize, Key)> = due.map(|(key, group)| (group.rows.len(), key.clone())).collect();
+        keys.sort_by_key(|(rows, _)| *rows);
         let mut batch = Batch::default();
-        for key in keys {
-            if let Some(group) = self.groups.remove(&key) {
-                self.rows -= group.rows.len();
-                batch.rows.extend(group.rows.into_iter().map(|(row, _)| row));
+        for (rows, key) in keys {
+            if all || batch.rows.len() + rows <= AT_ONCE {
+                let group = self.groups.remove(&key);
+                batch.rows.extend(group.into_iter().flat_map(|group| group.rows).map(|(row, _)| row));
+            } else if batch.rows.is_empty()
+                && let Some(group) = self.groups.get_mut(&key)
+            {
+                if !std::mem::replace(&mut group.sorted, true) {
+                    group.rows.sort_by_key(|(row, _)| row.weight);
+                }
+                batch.silent = group.shown.is_some_and(|at| now < at + PATIENCE);
+                if !batch.silent {
+                    group.shown = Some(now);
+                }
+                let rest = group.rows.len() - AT_ONCE;
+                batch.rows.extend(group.rows.drain(rest..).map(|(row, _)| row));
+                break;
+            } else {
+                break;
             }
         }
+        if batch.rows.is_empty() {
+            return None;
+        }
+        self.rows -= batch.rows.len();
         // what still waits would be lost if we read on after it
         let mut positions = self.seen.clone();
         for (_, place) in self.groups.values().flat_map(|group| &group.rows) {
@@ -106,11 +138,16 @@ impl Pending {
     }
 }
 
-fn due_at(key: &Key, group: &Group) -> Instant {
-    match key.0 {
+fn due_at((kind, _, window): &Key, group: &Group) -> Instant {
+    let key = Kind::named(kind).map_or(&[][..], |kind| kind.key);
+    match *kind {
+        _ if group.shown.is_some() => group.first,
         "anomalies" => group.first + ANOMALY_PATIENCE,
-        _ if key.2.is_some() => (group.last + QUIET).min(group.first + PATIENCE),
-        _ => group.first + PATIENCE,
+        _ if window.is_none() => group.first + EVENTS_PATIENCE,
+        // of a window there is one such row
+        _ if key.is_empty() => group.first,
+        _ if key.ends_with(&["rank"]) => (group.last + RANKS_QUIET).min(group.first + PATIENCE),
+        _ => (group.last + QUIET).min(group.first + PATIENCE),
     }
 }
 
@@ -127,16 +164,38 @@ mod tests {
     fn a_window_waits_for_its_rest() {
         let (mut pending, start) = (Pending::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        pending.take(row("top-pages", 10, "1"), None, at(0));
-        pending.take(row("top-pages", 10, "2"), None, at(20));
-        assert!(pending.due(at(40), false).is_none());
-        assert_eq!(pending.next_due(), Some(at(50)));
-        assert_eq!(pending.due(at(50), false).map(|batch| batch.rows.len()), Some(2));
+        pending.take(row("page-metrics", 10, "1"), None, at(0));
+        pending.take(row("page-metrics", 10, "2"), None, at(10));
+        assert!(pending.due(at(24), false).is_none());
+        assert_eq!(pending.next_due(), Some(at(25)));
+        assert_eq!(pending.due(at(25), false).map(|batch| batch.rows.len()), Some(2));
         assert_eq!(pending.next_due(), None);
         for ms in 0..8 {
-            pending.take(row("top-pages", 20, "1"), None, at(100 + 10 * ms));
+            pending.take(row("page-metrics", 20, "1"), None, at(100 + 10 * ms));
         }
-        assert!(pending.due(at(170), false).is_some(), "not for ever");
+        assert!(pending.due(at(140), false).is_some(), "not for ever");
+        pending.take(row("site-metrics", 30, ""), None, at(200));
+        assert_eq!(pending.next_due(), Some(at(200)), "there is no rest");
+    }
+
+    #[test]
+    fn long_lists_let_others_pass_and_begin_with_their_greatest() {
+        let (mut pending, now) = (Pending::default(), Instant::now());
+        let rows = 2 * AT_ONCE + 10;
+        for n in 0..rows {
+            let long =
+                Filed { weight: (n * 7_919 % rows) as i64, ..row("page-transitions", 10, &n.to_string()) };
+            pending.take(long, Some(("t", 0, n as i64)), now);
+        }
+        pending.take(row("funnels", 10, ""), Some(("f", 0, 0)), now);
+        let later = now + PATIENCE;
+        let batches: Vec<Batch> = std::iter::from_fn(|| pending.due(later, false)).collect();
+        let shape: Vec<_> = batches.iter().map(|batch| (batch.rows.len(), batch.silent)).collect();
+        assert_eq!(shape, [(1, false), (AT_ONCE, false), (AT_ONCE, true), (10, false)]);
+        assert!(batches[1].rows.iter().all(|row| row.weight >= (rows - AT_ONCE) as i64));
+        let next = |batch: &Batch| batch.positions.iter().find(|p| p.topic == "t").map(|p| p.next);
+        assert_eq!((next(&batches[1]), next(&batches[3])), (Some(0), Some(rows as i64)));
+        assert_eq!(pending.next_due(), None);
     }
 
     #[test]

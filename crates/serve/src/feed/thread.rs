@@ -11,14 +11,20 @@ use super::{Incoming, Shared};
 use crate::frame::Frame;
 use crate::head;
 use crate::kind::{KINDS, Kind};
-use crate::store::{FrameMark, Store};
+use crate::store::{EventLimit, FrameMark, Store};
 
 /// After its site's row a window is over, as far as a kind without rows is concerned.
 const CLOSED_AFTER: Duration = Duration::from_millis(1_500);
 /// How often to look for what is old.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// How often to count sessions and anomalies.
-const TIDY_EVENTS_EVERY: Duration = Duration::from_secs(30);
+const COUNT_EVENTS_EVERY: Duration = Duration::from_secs(30);
+/// Old ones are forgotten for so long, as long as nothing else is to do.
+const FORGET_FOR: Duration = Duration::from_millis(200);
+/// Frames wait for others that come within so long …
+const GATHER: Duration = Duration::from_millis(8);
+/// … but not longer than this: to wake every client for every frame takes longer than to write it.
+const GATHER_AT_MOST: Duration = Duration::from_millis(25);
 /// Pause after a refused write.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Rows taken from the queue before the clock is asked again.
@@ -31,8 +37,13 @@ pub struct Filing {
     shared: Arc<Shared>,
     pending: Pending,
     closing: Vec<(Instant, String, i64)>,
+    /// Frames to be sent, and since when there are some.
+    ready: Vec<Arc<Frame>>,
+    ready_since: Instant,
     tidy_at: Instant,
-    tidy_events_at: Instant,
+    count_events_at: Instant,
+    /// Up to where sessions and anomalies are to be forgotten.
+    limits: Vec<EventLimit>,
     warned: Option<Instant>,
 }
 
@@ -44,8 +55,11 @@ impl Filing {
             shared,
             pending: Pending::default(),
             closing: Vec::new(),
+            ready: Vec::new(),
+            ready_since: now,
             tidy_at: now + TIDY_EVERY,
-            tidy_events_at: now + TIDY_EVENTS_EVERY,
+            count_events_at: now + COUNT_EVENTS_EVERY,
+            limits: Vec::new(),
             warned: None,
         }
     }
@@ -70,13 +84,19 @@ impl Filing {
                 self.write(&batch, u32::MAX);
             }
             self.close_windows(now);
+            let now = Instant::now();
+            let others = self.pending.next_due().is_some_and(|due| due <= now + GATHER);
+            if !others || now >= self.ready_since + GATHER_AT_MOST {
+                self.send();
+            }
             if now >= self.tidy_at {
                 self.tidy(now);
             }
         }
-        if let Some(batch) = self.pending.due(Instant::now(), true) {
+        while let Some(batch) = self.pending.due(Instant::now(), true) {
             self.write(&batch, LAST_TRIES);
         }
+        self.send();
     }
 
     /// Takes what is in the queue already.
@@ -119,7 +139,10 @@ impl Filing {
                     for mark in marks.iter().filter(|mark| mark.kind.name == "site-metrics") {
                         self.closing.push((now + CLOSED_AFTER, mark.site.clone(), mark.high));
                     }
-                    return self.show(&marks);
+                    if !batch.silent {
+                        self.show(&marks);
+                    }
+                    return;
                 }
                 Err(error) => {
                     self.shared.failed_writes.fetch_add(1, Ordering::Relaxed);
@@ -141,13 +164,24 @@ impl Filing {
         }
     }
 
+    /// Makes frames, to be sent soon.
     fn show(&mut self, marks: &[FrameMark]) {
+        if self.ready.is_empty() {
+            self.ready_since = Instant::now();
+        }
         for mark in marks {
             match Frame::of_mark(&self.store, mark) {
-                // without clients there is nobody to send to
-                Ok(frame) => drop(self.shared.frames.send(frame)),
+                Ok(frame) => self.ready.push(frame),
                 Err(error) => self.warn(&error.to_string()),
             }
+        }
+    }
+
+    /// Sends all frames together: whoever is woken by the first finds the others there.
+    fn send(&mut self) {
+        for frame in self.ready.drain(..) {
+            // without clients there is nobody to send to
+            let _ = self.shared.frames.send(frame);
         }
     }
 
@@ -162,11 +196,24 @@ impl Filing {
                 Err(error) => result = Err(error),
             }
         }
-        if now >= self.tidy_events_at {
-            match self.store.tidy_events() {
-                // as long as there is more to do, do it every second
-                Ok(more) => self.tidy_events_at = if more { now } else { now + TIDY_EVENTS_EVERY },
+        if now >= self.count_events_at {
+            self.count_events_at = now + COUNT_EVENTS_EVERY;
+            match self.store.event_limits() {
+                Ok(limits) => self.limits = limits,
                 Err(error) => result = Err(error),
+            }
+        }
+        let until = self.pending.next_due().into_iter().chain([now + FORGET_FOR]).min();
+        while until.is_some_and(|until| Instant::now() < until)
+            && let Some(limit) = self.limits.last()
+        {
+            match self.store.forget_events(limit) {
+                Ok(true) => {}
+                Ok(false) => drop(self.limits.pop()),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
         }
         if let Err(error) = result {

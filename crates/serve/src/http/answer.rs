@@ -1,9 +1,14 @@
 //! Answers: JSON or CSV, with an entity tag.
 
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use clickstream_event::Timestamp;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -38,6 +43,15 @@ impl Form {
             _ => Self::Json,
         })
     }
+}
+
+/// Shorter bodies are sent as they are, in bytes.
+const WORTH_PACKING: usize = 1_024;
+
+/// Whether the client takes gzip without conditions.
+pub fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| matches!(coding.trim(), "gzip" | "*"))
 }
 
 /// A list of rows to be sent.
@@ -94,6 +108,8 @@ impl Rows<'_> {
 #[derive(Clone)]
 pub struct Made {
     body: Bytes,
+    /// The same as gzip; made when first asked for, then for all who ask.
+    packed: Arc<OnceLock<Option<Bytes>>>,
     content_type: &'static str,
     tag: String,
     more: Vec<(HeaderName, HeaderValue)>,
@@ -105,9 +121,19 @@ impl Made {
         Self {
             tag: format!("W/\"{:016x}\"", xxh3_64(&body)),
             body: body.into(),
+            packed: Arc::default(),
             content_type,
             more: Vec::new(),
         }
+    }
+
+    /// The body as gzip, if that is worth it.
+    fn packed(&self) -> Option<Bytes> {
+        let pack = || {
+            let mut encoder = GzEncoder::new(Vec::with_capacity(self.body.len() / 4), Compression::fast());
+            encoder.write_all(&self.body).and_then(|()| encoder.finish()).ok().map(Bytes::from)
+        };
+        self.packed.get_or_init(|| (self.body.len() >= WORTH_PACKING).then(pack).flatten()).clone()
     }
 
     /// Its length in bytes.
@@ -128,13 +154,19 @@ impl Made {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|known| known.trim() == "*" || plain(known) == plain(&self.tag));
-        let mut response = Response::new(if known { Body::empty() } else { Body::from(self.body.clone()) });
+        let packed = if known || !takes_gzip(headers) { None } else { self.packed() };
+        let is_packed = packed.is_some();
+        let body = packed.unwrap_or_else(|| self.body.clone());
+        let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
         let out = response.headers_mut();
         if !known {
             out.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
+        if is_packed {
+            out.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        out.insert(header::VARY, HeaderValue::from_static("accept"));
+        out.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
         out.extend(HeaderValue::from_str(&self.tag).ok().map(|tag| (header::ETAG, tag)));
         out.extend(self.more.iter().cloned());
         if known {

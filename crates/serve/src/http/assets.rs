@@ -45,3 +45,18 @@ fn content_type(file: &str) -> &'static str {
         _ => "text/plain; charset=utf-8",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_modules_are_loaded_at_once() {
+        let page = Web::get("index.html").unwrap().data;
+        let page = String::from_utf8_lossy(&page);
+        for file in Web::iter().filter(|file| file.ends_with(".js") && *file != "app.js") {
+            let link = format!("<link rel=\"modulepreload\" href=\"/web/{file}\">");
+            assert!(page.contains(&link), "without {link} it is asked for only when another module names it");
+        }
+    }
+}

@@ -16,6 +16,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::App;
+use super::answer::takes_gzip;
 use super::blocking;
 use super::problem::Problem;
 use super::query::{Query, shown};
@@ -85,11 +86,7 @@ pub async fn stream(
     })
     .await?;
     let resumed_to = missed.last().map_or(newest, |mark| mark.seq.max(newest));
-    let packed = headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|coding| matches!(coding.trim(), "gzip" | "*")));
+    let packed = takes_gzip(&headers);
     let mut client = Client {
         packed,
         site: query.text("site_id").map(str::to_owned),

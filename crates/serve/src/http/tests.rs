@@ -227,6 +227,23 @@ async fn answers_are_compressed() {
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut text).unwrap();
     assert!(text.len() > 3 * body.len());
     serde_json::from_str::<Value>(&text).unwrap();
+    // lists that are asked for again and again are compressed once; who takes no gzip gets none
+    let more = (0..60).map(|n| page("shop", 80_000, &format!("/{n}"), n)).collect::<Vec<_>>();
+    site.app.store.write(&filed(&more), &[]).unwrap();
+    let (uri, mut bodies) = ("/api/v1/pages?site_id=shop", Vec::new());
+    for accepted in ["gzip, br", "gzip, br", "gzip;q=0", ""] {
+        let request = Request::get(uri).header("host", "localhost").header("accept-encoding", accepted);
+        let (_, headers, body) = site.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(headers.contains_key(header::CONTENT_ENCODING), accepted.ends_with("br"), "{accepted}");
+        let varies: Vec<_> =
+            headers.get_all(header::VARY).iter().map(|name| name.to_str().unwrap()).collect();
+        assert!(varies.join(", ").contains("accept-encoding"), "{varies:?}");
+        bodies.push(body);
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bodies[0][..]), &mut text).unwrap();
+    assert!(text == bodies[2] && text == bodies[3]);
 }
 
 #[tokio::test]

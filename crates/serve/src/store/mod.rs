@@ -23,6 +23,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 pub use frames::FrameMark;
 pub use read::{EventQuery, Listing, WindowQuery};
+pub use tidy::EventLimit;
 pub use write::Position;
 
 use crate::kind::{KINDS, Kind};
@@ -127,7 +128,7 @@ impl Store {
         };
         let epoch = epoch(&writer)?;
         let sites = newest_windows(&writer)?;
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
                 retention,
@@ -137,7 +138,10 @@ impl Store {
                 versions: Default::default(),
                 epoch,
             }),
-        })
+        };
+        let inner = Arc::downgrade(&store.inner);
+        schema::checkpoints(path, move || inner.strong_count() == 0)?;
+        Ok(store)
     }
 
     /// Names this file: numbers of frames mean something only together with it.

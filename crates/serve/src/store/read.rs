@@ -117,7 +117,15 @@ impl Store {
             let total = db
                 .prepare_cached(&format!("SELECT count(*) FROM result WHERE {filter}"))?
                 .query_row(params_from_iter(&values), |row| row.get::<_, i64>(0))?;
-            listing(db, &filter, values, "weight DESC, key", (query.limit, query.offset), Some(total as u64))
+            listing(
+                db,
+                "result",
+                &filter,
+                values,
+                "weight DESC, key",
+                (query.limit, query.offset),
+                Some(total as u64),
+            )
         })
     }
 
@@ -141,7 +149,18 @@ impl Store {
                 text => text.to_owned().into(),
             });
         }
-        self.read(|db| listing(db, &filter, values, "at DESC, key DESC", (query.limit, query.offset), None))
+        let part = (query.limit, query.offset);
+        match query.page {
+            // those of a page that few see would be looked for among all
+            Some(page) if query.kind.name == "sessions" => {
+                filter.push_str(" AND page = ?");
+                values.push(page.to_owned().into());
+                self.read(|db| {
+                    listing(db, SESSIONS_BY_PAGE, &filter, values, "at DESC, key DESC", part, None)
+                })
+            }
+            _ => self.read(|db| listing(db, "result", &filter, values, "at DESC, key DESC", part, None)),
+        }
     }
 
     /// One row per window from `from` to `to` (both ends counted), oldest first, of a kind whose key besides the window is
@@ -247,8 +266,14 @@ impl Store {
     }
 }
 
+/// Sessions, once for each page that they began or ended on, in the order of that page's list.
+pub(super) const SESSIONS_BY_PAGE: &str =
+    "(SELECT 'sessions' AS kind, p.site, p.page, p.at, p.key, r.json FROM session_page AS p
+     CROSS JOIN result AS r ON r.kind = 'sessions' AND r.site = p.site AND r.at = p.at AND r.key = p.key)";
+
 fn listing(
     db: &Connection,
+    from: &str,
     filter: &str,
     mut values: Vec<Value>,
     order: &str,
@@ -257,7 +282,7 @@ fn listing(
 ) -> rusqlite::Result<Listing> {
     values.extend([(i64::from(limit) + 1).into(), i64::from(offset).into()]);
     let rows = db
-        .prepare_cached(&format!("SELECT json FROM result WHERE {filter} ORDER BY {order} LIMIT ? OFFSET ?"))?
+        .prepare_cached(&format!("SELECT json FROM {from} WHERE {filter} ORDER BY {order} LIMIT ? OFFSET ?"))?
         .query_map(params_from_iter(&values), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(cut(rows, limit, total))

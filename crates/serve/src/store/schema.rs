@@ -5,19 +5,24 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::StoreError;
+
 /// Changes whenever the tables do. What is stored can be read from Kafka again, so an older file is not converted.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// `result` holds every row but dead letters. Its primary key serves each question: the rows of a window lie together,
 /// and a page's history is one look-up per window. `span` has one line per kind, site and window, also of windows without
 /// rows; `tier` is 0 while all of them are kept, then 1. `frame` numbers what went into the live stream, so that a client
-/// can go on where it was. `position` says up to where each result topic has been read.
+/// can go on where it was. `session_page` finds the sessions that began or ended on a page. `position` says up to where each result topic has been read.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS result (
         kind TEXT NOT NULL, site TEXT NOT NULL, at INTEGER NOT NULL, key TEXT NOT NULL,
         weight INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, site, at, key)
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS result_order ON result (kind, site, at, weight DESC);
+    CREATE TABLE IF NOT EXISTS session_page (
+        site TEXT NOT NULL, page TEXT NOT NULL, at INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (site, page, at, key)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS span (
         kind TEXT NOT NULL, site TEXT NOT NULL, at INTEGER NOT NULL, rows INTEGER NOT NULL,
         tier INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, site, at)
@@ -38,6 +43,9 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// How often the write-ahead log is brought into the file.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
 /// The one connection that writes; makes the tables where there are none.
 pub fn writer(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open(path)?;
@@ -47,9 +55,13 @@ pub fn writer(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "cache_size", -16_384)?;
     db.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    // the log goes into the file elsewhere: see `checkpoints`
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version != 0 && version != VERSION {
-        for table in ["result", "span", "dead_letter", "letter_count", "frame", "position", "meta"] {
+        for table in
+            ["result", "session_page", "span", "dead_letter", "letter_count", "frame", "position", "meta"]
+        {
             db.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
         }
     }
@@ -57,6 +69,24 @@ pub fn writer(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "user_version", VERSION)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
+}
+
+/// Brings what was written from the write-ahead log into the file, once a second until `ended` says so, in a thread of its own: it waits
+/// for the disk, and rows that come in must not.
+pub fn checkpoints(path: &Path, ended: impl Fn() -> bool + Send + 'static) -> Result<(), StoreError> {
+    let db = Connection::open(path)?;
+    let run = move || {
+        while !ended() {
+            // of what others read or write at the moment a later one takes care
+            let done = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            if let Err(error) = done {
+                tracing::debug!(%error, "the store's log stays as it is for now");
+            }
+            std::thread::sleep(CHECKPOINT_EVERY);
+        }
+    };
+    let spawned = std::thread::Builder::new().name("results-checkpoint".into()).spawn(run);
+    spawned.map(drop).map_err(|source| StoreError::File { path: path.to_owned(), source })
 }
 
 /// A connection that only reads.

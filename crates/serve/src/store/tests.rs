@@ -124,7 +124,9 @@ fn old_windows_are_thinned_and_then_forgotten() {
     }
     store.write(&filed(&rows), &[]).unwrap();
     while store.tidy().unwrap() {}
-    while store.tidy_events().unwrap() {}
+    for limit in store.event_limits().unwrap() {
+        while store.forget_events(&limit).unwrap() {}
+    }
     let rows_at = |at| window(&store, "page-metrics", at).rows.len();
     assert_eq!(rows_at(1_000_000), 5, "the newest are whole");
     assert_eq!(rows_at(940_000), 5);
@@ -145,6 +147,8 @@ fn old_windows_are_thinned_and_then_forgotten() {
         offset: 0,
     };
     assert_eq!(store.events(&sessions).unwrap().rows.len(), 3);
+    let pages = "SELECT count(*) FROM session_page";
+    assert_eq!(store.read(|db| db.query_row(pages, [], |row| row.get::<_, i64>(0))).unwrap(), 3);
     assert!(!store.tidy().unwrap());
 }
 
@@ -189,4 +193,43 @@ fn the_first_rows_of_a_window_are_found_without_sorting() {
             store.read(|db| db.prepare(&plan)?.query_map([], |row| row.get(3))?.collect()).unwrap();
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{order}: {steps:?}");
     }
+    let plan = format!(
+        "EXPLAIN QUERY PLAN SELECT json FROM {} WHERE kind = ? AND site = 'b' AND at >= 3 AND at < 9 AND json ->> '$.bounced' = 1 AND page = '/'
+         ORDER BY at DESC, key DESC LIMIT 9",
+        super::read::SESSIONS_BY_PAGE
+    );
+    let steps: Vec<String> =
+        store.read(|db| db.prepare(&plan)?.query_map(["sessions"], |row| row.get(3))?.collect()).unwrap();
+    assert!(steps.len() == 2 && steps.iter().all(|step| step.starts_with("SEARCH")), "{steps:?}");
+}
+
+#[test]
+fn sessions_of_a_page_are_those_that_began_or_ended_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Retention::default());
+    let rows: Vec<_> =
+        (0..40).map(|n| session("shop", 1_000 * n, &format!("s{n}"), ["/", "/a"][n as usize % 2])).collect();
+    store.write(&filed(&rows), &[]).unwrap();
+    // another row under the same key: it began elsewhere
+    store.write(&filed(&[session("shop", 39_000, "s39", "/b")]), &[]).unwrap();
+    let of = |page| {
+        let query = EventQuery {
+            kind: kind("sessions"),
+            site: "shop",
+            from: 10_000,
+            to: 1_000_000,
+            page: Some(page),
+            equal: Vec::new(),
+            limit: 12,
+            offset: 0,
+        };
+        let listing = store.events(&query).unwrap();
+        (
+            listing.rows.len(),
+            listing.more,
+            listing.rows.first().is_some_and(|row| row.contains("s38") || row.contains("s37")),
+        )
+    };
+    assert_eq!((of("/"), of("/a"), of("/none")), ((12, true, true), (12, true, true), (0, false, false)));
+    assert_eq!(of("/b").0, 1);
 }

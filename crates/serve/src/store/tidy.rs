@@ -8,8 +8,10 @@ use super::{Store, StoreError};
 const AT_ONCE: i64 = 32;
 /// Frames that a client can go back.
 const FRAMES: i64 = 20_000;
-/// Rows of sessions, anomalies or letters deleted in one go.
-const ROWS_AT_ONCE: i64 = 2_000;
+/// Letters deleted in one go.
+const LETTERS_AT_ONCE: i64 = 2_000;
+/// Sessions or anomalies deleted in one go: some milliseconds.
+const EVENTS_AT_ONCE: i64 = 300;
 
 impl Store {
     /// Does a piece of what is to do; `false`: nothing was left to do.
@@ -37,7 +39,7 @@ impl Store {
         done += transaction.execute(
             "DELETE FROM dead_letter WHERE id IN (
                  SELECT id FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?1 ORDER BY id LIMIT ?2)",
-            params![retention.dead_letters, ROWS_AT_ONCE],
+            params![retention.dead_letters, LETTERS_AT_ONCE],
         )?;
         transaction
             .execute("DELETE FROM frame WHERE seq <= (SELECT max(seq) FROM frame) - ?1", params![FRAMES])?;
@@ -45,22 +47,65 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// The same for sessions and anomalies, of which a number is kept. Finding the limit walks over them: for now and then.
-    pub fn tidy_events(&self) -> Result<bool, StoreError> {
-        let Some(newest) = self.newest() else { return Ok(false) };
+    /// Up to where sessions and anomalies are to be forgotten, of which a number is kept. Walks over them: for now and then.
+    pub fn event_limits(&self) -> Result<Vec<EventLimit>, StoreError> {
+        let Some(newest) = self.newest() else { return Ok(Vec::new()) };
         let retention = &self.inner.retention;
-        let oldest = newest - retention.keep_ms;
-        let mut done = 0;
+        let mut limits = Vec::new();
         for site in self.sites() {
-            let mut db = self.writer();
-            let transaction = db.transaction()?;
             for (kind, rows) in [("sessions", retention.sessions), ("anomalies", retention.anomalies)] {
-                done += surplus(&transaction, kind, &site, i64::from(rows), oldest)?;
+                let last: Option<i64> = self.read(|db| {
+                    db.prepare_cached(
+                        "SELECT at FROM result WHERE kind = ?1 AND site = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3",
+                    )?
+                    .query_map(params![kind, site, rows], |row| row.get(0))?
+                    .next()
+                    .transpose()
+                })?;
+                let oldest = newest - retention.keep_ms;
+                limits.push(EventLimit {
+                    kind,
+                    site: site.clone(),
+                    last: last.unwrap_or(oldest).max(oldest),
+                });
             }
-            transaction.commit()?;
         }
-        Ok(done > 0)
+        Ok(limits)
     }
+
+    /// Forgets some that are beyond the limit, the oldest first; `false`: there were none.
+    pub fn forget_events(&self, limit: &EventLimit) -> Result<bool, StoreError> {
+        let mut db = self.writer();
+        let transaction = db.transaction()?;
+        let EventLimit { kind, site, last } = limit;
+        let old =
+            "SELECT at, key FROM result WHERE kind = ?1 AND site = ?2 AND at <= ?3 ORDER BY at LIMIT ?4";
+        if *kind == "sessions" {
+            transaction
+                .prepare_cached(&format!(
+                    "DELETE FROM session_page WHERE (site, page, at, key) IN (
+                         SELECT r.site, page.value, r.at, r.key FROM ({old}) AS o
+                         JOIN result AS r ON r.kind = ?1 AND r.site = ?2 AND r.at = o.at AND r.key = o.key
+                         JOIN json_each(json_array(r.json ->> '$.entry_page', r.json ->> '$.exit_page')) AS page)"
+                ))?
+                .execute(params![kind, site, last, EVENTS_AT_ONCE])?;
+        }
+        let forgotten = transaction
+            .prepare_cached(&format!(
+                "DELETE FROM result WHERE kind = ?1 AND site = ?2 AND at <= ?3 AND (at, key) IN ({old})"
+            ))?
+            .execute(params![kind, site, last, EVENTS_AT_ONCE])?;
+        transaction.commit()?;
+        Ok(forgotten > 0)
+    }
+}
+
+/// The last instant of events of a kind that are to be forgotten.
+#[derive(Clone, Debug)]
+pub struct EventLimit {
+    kind: &'static str,
+    site: String,
+    last: i64,
 }
 
 fn expired(db: &Connection, tier: i64, before: i64) -> rusqlite::Result<Vec<(String, String, i64)>> {
@@ -87,21 +132,4 @@ fn forget(db: &Connection, kind: &str, site: &str, at: i64) -> rusqlite::Result<
     db.prepare_cached("DELETE FROM span WHERE kind = ?1 AND site = ?2 AND at = ?3")?
         .execute(params![kind, site, at])?;
     Ok(())
-}
-
-/// Deletes what is beyond `rows`, or older than `before`; the oldest first.
-fn surplus(db: &Connection, kind: &str, site: &str, rows: i64, before: i64) -> rusqlite::Result<usize> {
-    let limit: Option<i64> = db
-        .prepare_cached(
-            "SELECT at FROM result WHERE kind = ?1 AND site = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3",
-        )?
-        .query_map(params![kind, site, rows], |row| row.get(0))?
-        .next()
-        .transpose()?;
-    let before = limit.map_or(before, |limit| before.max(limit));
-    db.prepare_cached(
-        "DELETE FROM result WHERE kind = ?1 AND site = ?2 AND at <= ?3 AND (at, key) IN (
-             SELECT at, key FROM result WHERE kind = ?1 AND site = ?2 AND at <= ?3 ORDER BY at LIMIT ?4)",
-    )?
-    .execute(params![kind, site, before, ROWS_AT_ONCE])
 }

@@ -113,6 +113,10 @@ fn insert<'a>(db: &Connection, rows: &'a [Filed]) -> rusqlite::Result<Groups<'a>
         "INSERT INTO letter_count (reason, letters) VALUES (?1, 1)
          ON CONFLICT DO UPDATE SET letters = letters + 1",
     )?;
+    let mut session_in = db.prepare_cached(
+        "INSERT OR IGNORE INTO session_page (site, page, at, key)
+         VALUES (?1, ?4 ->> '$.entry_page', ?2, ?3), (?1, ?4 ->> '$.exit_page', ?2, ?3)",
+    )?;
     let mut groups = Groups::new();
     for row in rows {
         let (at, changed) = match &row.reason {
@@ -127,6 +131,9 @@ fn insert<'a>(db: &Connection, rows: &'a [Filed]) -> rusqlite::Result<Groups<'a>
             None => {
                 let changed =
                     row_in.execute(params![row.kind, row.site, row.at, row.key, row.weight, row.json])?;
+                if changed > 0 && row.kind == "sessions" {
+                    session_in.execute(params![row.site, row.at, row.key, row.json])?;
+                }
                 (row.at, changed > 0)
             }
         };

@@ -10,10 +10,13 @@ const freePort = () => new Promise((done) => {
   server.listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => done(port)); });
 });
 
+/** Much happens, and soon. */
+const BUSY = ['--rate', '1000', '--window', '20s', '--slide', '2s', '--session-gap', '5s', '--inject-bots', '0.03', '--inject-malformed', '0.01', '--inject-late', '0.01'];
+
 export class Up {
-  static async start(binary) {
+  static async start(binary, options = BUSY) {
     const up = new Up();
-    up.binary = binary;
+    Object.assign(up, { binary, options });
     up.dir = mkdtempSync(join(tmpdir(), 'clickstream-dashboard-'));
     up.port = await freePort();
     up.url = `http://127.0.0.1:${up.port}`;
@@ -23,8 +26,7 @@ export class Up {
 
   /** Starts it, and waits until a window has been written. */
   async again() {
-    this.child = spawn(this.binary, ['up', '--embedded', '--json', '--data-dir', this.dir, '--http-port', String(this.port), '--collector-port', '0', '--rate', '1000',
-      '--window', '20s', '--slide', '2s', '--session-gap', '5s', '--inject-bots', '0.03', '--inject-malformed', '0.01', '--inject-late', '0.01'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child = spawn(this.binary, ['up', '--embedded', '--json', '--data-dir', this.dir, '--http-port', String(this.port), '--collector-port', '0', ...this.options], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     await new Promise((done, fail) => {
       this.child.stdout.on('data', (data) => { if (text.length < 1e6) text += data; if (text.includes('"type":"window"')) done(); });

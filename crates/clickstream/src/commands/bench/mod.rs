@@ -6,13 +6,14 @@
 //!
 //! `bench engine` measures the embedded engine alone ([`engine`]), `bench embedded` the whole of `up --embedded`
 //! ([`embedded`]), `bench verify` how long a proof takes ([`verify`]), `bench detection` how well anomalies are found
-//! ([`detection`]).
+//! ([`detection`]), `bench read` how fast results of a running pipeline are shown ([`read`]).
 
 mod catch_up;
 mod detection;
 mod embedded;
 mod engine;
 mod machine;
+mod read;
 mod report;
 mod steady;
 mod verify;
@@ -47,6 +48,8 @@ enum What {
     Verify,
     /// How well anomalies are found.
     Detection,
+    /// REST and live stream of what runs.
+    Read,
 }
 
 /// What to measure.
@@ -62,6 +65,8 @@ pub struct Options {
     duration: Duration,
     clean: Duration,
     keep: bool,
+    requests: u32,
+    clients: usize,
     out: Option<PathBuf>,
 }
 
@@ -84,6 +89,7 @@ impl Options {
                 "embedded" => What::Embedded,
                 "verify" => What::Verify,
                 "detection" => What::Detection,
+                "read" => What::Read,
                 _ => What::Stack,
             },
             rates: rates.ok_or_else(|| {
@@ -101,6 +107,8 @@ impl Options {
             duration: time("duration")?,
             clean: time("clean")?,
             keep: matches.get_flag("keep"),
+            requests: matches.get_one::<u32>("requests").copied().unwrap_or(500),
+            clients: matches.get_one::<u64>("clients").map_or(500, |clients| *clients as usize),
             out: matches.get_one::<PathBuf>("out").cloned(),
         })
     }
@@ -127,6 +135,7 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
                     .await?;
             }
             What::Embedded => return embedded::measure(&config, &options, &steps).await,
+            What::Read => return read::measure(&config, &options, &steps).await,
         }
         let mut report = report::Report::new(&config, &options);
         for rate in &options.rates {
