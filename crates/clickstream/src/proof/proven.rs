@@ -104,6 +104,7 @@ mod tests {
     use clickstream_event::result_row::KeyPart;
     use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::collections::hash_map::Entry;
 
     fn slot(n: u64) -> Slot {
         let key = RowKey::of("t", &[Some(("n", KeyPart::Number(n))), None, None, None]);
@@ -121,9 +122,9 @@ mod tests {
                 if what == 0 {
                     proven.remove(slot.key, slot.windowed);
                     model.remove(&n);
-                } else if !model.contains_key(&n) {
+                } else if let Entry::Vacant(unknown) = model.entry(n) {
                     proven.insert(slot, bits, slot.at);
-                    model.insert(n, bits);
+                    unknown.insert(bits);
                 }
             }
         }
