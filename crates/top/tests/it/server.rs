@@ -80,6 +80,13 @@ async fn until(
     }
 }
 
+/// Each kind of row has a frame of its own, and the site's comes first.
+fn pages_of_the_newest(state: &State) -> bool {
+    let pages = state.frame("page-metrics");
+    let newest = state.history.back().map(|site| &site["window_end"]);
+    pages.len() == fixture::PAGES.len() && pages.iter().all(|page| Some(&page["window_end"]) == newest)
+}
+
 #[tokio::test]
 async fn live_a_break_and_live_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -95,10 +102,12 @@ async fn live_a_break_and_live_again() {
     state.now = Timestamp(0);
     until(&mut state, &mut updates, "connected", |state| state.connection == Connection::Live).await;
     until(&mut state, &mut updates, "two windows", |state| state.history.len() == 2).await;
-    assert_eq!((state.site.as_str(), state.frame("page-metrics").len()), ("shop", fixture::PAGES.len()));
+    until(&mut state, &mut updates, "its pages", pages_of_the_newest).await;
+    assert_eq!(state.site, "shop");
 
     server.window(20).await;
     until(&mut state, &mut updates, "a window, live", |state| state.history.len() == 3).await;
+    until(&mut state, &mut updates, "its pages, live", pages_of_the_newest).await;
     server.feed.status(PipelineStatus { engine: "embedded".into(), ..PipelineStatus::default() });
     until(&mut state, &mut updates, "figures, live", |state| {
         state.status("engine") == Some(&json!("embedded"))
