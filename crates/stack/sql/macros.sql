@@ -121,7 +121,7 @@ CASE WHEN RAND() >= 0 THEN CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 
 {% macro second_of(two) %}{{ two }} / 4294967296{% endmacro %}
 
 {#- The time of the event that is the user's k-th before this one; NULL if there is none. -#}
-{% macro ts_before(k) %}{% if k == 0 %}ts{% else %}ring[CAST(MOD(n + {{ ring - k }}, {{ ring }}) AS INT) + 1]{% endif %}{% endmacro %}
+{% macro ts_before(k) %}ring[CAST(MOD(n + {{ ring - k }}, {{ ring }}) AS INT) + 1]{% endmacro %}
 
 {#- A number rounded half up, as text. -#}
 {% macro rounded(number) %}CAST(CAST(FLOOR({{ number }} + 0.5E0) AS BIGINT) AS STRING){% endmacro %}

@@ -6,7 +6,6 @@ use clickstream_engine::Verdict;
 use clickstream_event::{Record, Timestamp, decode};
 
 use super::Proof;
-
 use crate::logs::LogRecord;
 
 /// Records that are taken together.

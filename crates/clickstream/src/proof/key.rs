@@ -1,6 +1,6 @@
 //! Keys of rows: fingerprints to find them by, and whether a record's key names the row in its value.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use clickstream_event::result_row::{KeyPart, key_fields};
@@ -31,14 +31,6 @@ impl RowKey {
         Self(xxh3_128(&text))
     }
 
-    fn of_texts(topic: &str, values: &[String]) -> Self {
-        let mut text = topic.to_owned();
-        for value in values {
-            let _ = write!(text, "\u{0}{value}");
-        }
-        Self(xxh3_128(text.as_bytes()))
-    }
-
     /// Half of it.
     pub fn low(self) -> u64 {
         self.0 as u64
@@ -57,7 +49,9 @@ pub fn named_by(topic: &str, key: &[u8]) -> Option<RowKey> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    Some(RowKey::of_texts(topic, &fields.iter().map(text).collect::<Option<Vec<String>>>()?))
+    let texts = fields.iter().map(text).collect::<Option<Vec<String>>>()?;
+    let part = |place: usize| Some((*fields.get(place)?, KeyPart::from(texts.get(place)?)));
+    Some(RowKey::of(topic, &std::array::from_fn(part)))
 }
 
 /// Whether a record's key plainly names the row with these key fields. If not, [`named_by`] knows, which takes longer.

@@ -42,13 +42,7 @@ impl Log for MemoryLog {
             .collect();
         records.sort_by_key(|record| record.arrival);
         for record in records {
-            take(LogRecord {
-                partition: record.partition,
-                offset: record.offset,
-                arrival: Timestamp(record.arrival),
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-            })?;
+            take(lent(record))?;
         }
         Ok(())
     }
@@ -76,16 +70,20 @@ impl Log for MemoryLog {
     }
 }
 
+fn lent(record: &Record) -> LogRecord<'_> {
+    LogRecord {
+        partition: record.partition,
+        offset: record.offset,
+        arrival: Timestamp(record.arrival),
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+    }
+}
+
 impl Partition for std::vec::IntoIter<Record> {
     fn next(&mut self, take: &mut dyn FnMut(LogRecord<'_>)) -> anyhow::Result<bool> {
         let Some(record) = Iterator::next(self) else { return Ok(false) };
-        take(LogRecord {
-            partition: record.partition,
-            offset: record.offset,
-            arrival: Timestamp(record.arrival),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-        });
+        take(lent(&record));
         Ok(true)
     }
 }
