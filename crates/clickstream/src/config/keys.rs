@@ -240,7 +240,7 @@ pub const KEYS: &[Key] = &[
         Form::Value("TIME"),
         "20s",
         STACK,
-        "Time between two checkpoints of the Flink job",
+        "Time between two checkpoints of the Flink job; taken when no window ends",
     ),
     key(
         "taskmanager_heap",

@@ -142,21 +142,20 @@ impl Rest {
         Ok(())
     }
 
+    /// Begins a checkpoint of a kind; what it can be asked by, if Flink took the request.
+    pub async fn begin_checkpoint(&self, job: &str, kind: &str) -> Option<String> {
+        let request = self
+            .http
+            .post(format!("{}/jobs/{job}/checkpoints", self.url))
+            .json(&serde_json::json!({ "checkpointType": kind }));
+        let answer: serde_json::Value = request.send().await.ok()?.json().await.ok()?;
+        Some(answer.get("request-id")?.as_str()?.to_owned())
+    }
+
     /// Takes a checkpoint now and waits for it; whether one was completed within `patience`.
     pub async fn checkpoint(&self, job: &str, patience: Duration) -> bool {
         let trigger = async {
-            let body = serde_json::json!({ "checkpointType": "FULL" });
-            let answer: serde_json::Value = self
-                .http
-                .post(format!("{}/jobs/{job}/checkpoints", self.url))
-                .json(&body)
-                .send()
-                .await
-                .ok()?
-                .json()
-                .await
-                .ok()?;
-            let request = answer.get("request-id")?.as_str()?.to_owned();
+            let request = self.begin_checkpoint(job, "FULL").await?;
             loop {
                 let status: serde_json::Value =
                     self.get(&format!("/jobs/{job}/checkpoints/{request}")).await.ok()?;

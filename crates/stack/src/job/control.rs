@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clickstream_event::detection;
 
@@ -14,6 +14,7 @@ use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
+use crate::job::rhythm::Rhythm;
 use crate::job::template::{self, JobParameters, Start};
 use crate::layout::Layout;
 
@@ -173,6 +174,8 @@ impl JobControl {
     pub async fn watch(&self, kafka_is_up: impl Fn() -> bool) {
         let mut healthy_at = Instant::now();
         let mut seen_failing = false;
+        let slide = Duration::from_millis(self.parameters.windows.slide_ms().unsigned_abs());
+        let mut checkpoints = (String::new(), Rhythm::new(self.execution.checkpoint_interval, slide));
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let job = match self.alive().await {
@@ -210,12 +213,26 @@ impl JobControl {
                 }
                 healthy_at = Instant::now();
                 seen_failing = false;
+                self.checkpoint_when_due(&job.id, &mut checkpoints).await;
             } else if job.state == "RESTARTING" && !seen_failing {
                 seen_failing = true;
                 let why = self.rest.last_exception(&job.id).await;
                 tracing::warn!(job = job.id, why, "Flink restarts the job");
                 self.note(|status| status.last_error = why);
             }
+        }
+    }
+
+    /// Begins a checkpoint of the job if it is time; `rhythm` is that of the job named with it.
+    async fn checkpoint_when_due(&self, job: &str, (of, rhythm): &mut (String, Rhythm)) {
+        if of != job {
+            job.clone_into(of);
+            rhythm.restart();
+        }
+        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let now = Instant::now();
+        if rhythm.is_due(now, since_epoch) && self.rest.begin_checkpoint(job, "CONFIGURED").await.is_some() {
+            rhythm.begun(now);
         }
     }
 
@@ -273,10 +290,9 @@ impl JobControl {
             ("pipeline.object-reuse", "true".into()),
             // some fifty tasks have a thread each that wakes this often
             ("execution.buffer-timeout.interval", "10 ms".into()),
-            (
-                "execution.checkpointing.interval",
-                format!("{} ms", self.execution.checkpoint_interval.as_millis()),
-            ),
+            // ours come first, and then Flink's are not due: see `rhythm`
+            ("execution.checkpointing.interval", milliseconds(self.execution.checkpoint_interval * 3)),
+            ("execution.checkpointing.min-pause", milliseconds(self.execution.checkpoint_interval * 2)),
             ("execution.checkpointing.timeout", "60 s".into()),
             ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
             ("execution.checkpointing.dir", format!("file://{}", self.layout.checkpoints().display())),
@@ -345,4 +361,8 @@ impl JobControl {
             statement: "EXECUTE PLAN".into(),
         })
     }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
 }

@@ -1,7 +1,9 @@
-//! The Flink job: its SQL ([`template`]), what is done to its compiled plan ([`plan`]), where it takes up the log
-//! ([`resume`]), and how it is submitted and kept running ([`control`]).
+//! The Flink job: its SQL ([`template`]), what is done to its compiled plan ([`plan`], [`lag`]), where it takes up the log
+//! ([`resume`]), when checkpoints are taken (`rhythm`), and how it is submitted and kept running ([`control`]).
 
 pub mod control;
+pub mod lag;
 pub mod plan;
 pub mod resume;
+mod rhythm;
 pub mod template;

@@ -1,4 +1,4 @@
-//! What SQL cannot say: two changes to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
+//! What SQL cannot say: three changes to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
 //!
 //! **Memory.** `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
 //! dedup horizon only, and they are a large part of the state, so it gets a time to live of its own. What is remembered of a
@@ -10,10 +10,13 @@
 //! calls. The sort does keep rows, and a chained sender hands over the same row object again and again; its exchange stays,
 //! and divides the job into two busy threads.
 //!
+//! **LAG without a list**, for the sake of memory: [`lag`].
+//!
 //! <https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/dev/table/concepts/overview/#configure-operator-level-state-ttl>
 
 use serde_json::Value;
 
+use super::lag;
 use crate::error::{Result, StackError};
 
 /// Gives deduplication and sessions in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
@@ -50,6 +53,7 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32)
     if parallelism == 1 {
         remove_exchanges(&mut plan);
     }
+    lag::replace(&mut plan).ok_or_else(|| fail("a LAG does not stand in it in the known form"))?;
     Ok(plan.to_string())
 }
 

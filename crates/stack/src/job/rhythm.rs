@@ -1,0 +1,87 @@
+//! When checkpoints are taken: in the middle of a slide.
+//!
+//! A snapshot takes a core for some hundred milliseconds, and so does the end of a window. Flink's own interval begins whenever the job
+//! happened to start; where the two meet, every result of that window is late, and they meet again at the next one. So we ask
+//! for checkpoints ourselves, when no window ends. Flink's interval stays behind it, three times as long, for a job that nobody
+//! looks after.
+
+use std::time::{Duration, Instant};
+
+/// Slides shorter than this have no middle that would be worth waiting for.
+const SHORTEST_SLIDE: Duration = Duration::from_secs(4);
+
+/// The rhythm of one job's checkpoints.
+#[derive(Debug)]
+pub(super) struct Rhythm {
+    interval: Duration,
+    slide: Duration,
+    last: Option<Instant>,
+}
+
+impl Rhythm {
+    /// Checkpoints about every `interval`, for windows that slide by `slide`.
+    pub(super) fn new(interval: Duration, slide: Duration) -> Self {
+        Self { interval, slide, last: None }
+    }
+
+    /// Whether one is due, `since_epoch` being the time of day.
+    pub(super) fn is_due(&self, now: Instant, since_epoch: Duration) -> bool {
+        let Some(last) = self.last else { return true };
+        let since = now.saturating_duration_since(last);
+        if self.slide < SHORTEST_SLIDE || self.interval < self.slide {
+            return since >= self.interval;
+        }
+        let into_slide = since_epoch.as_millis() % self.slide.as_millis();
+        let in_the_middle = (3..=7).contains(&(into_slide * 10 / self.slide.as_millis()));
+        // two middles are whole slides apart, but for the time of the one who asks
+        in_the_middle && since + self.slide * 2 / 5 >= self.interval || since >= self.interval + self.slide
+    }
+
+    /// Notes that one was begun.
+    pub(super) fn begun(&mut self, now: Instant) {
+        self.last = Some(now);
+    }
+
+    /// Another job runs: nothing of it is saved yet.
+    pub(super) fn restart(&mut self) {
+        self.last = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Times of checkpoints in milliseconds, if somebody asks every 500 ms.
+    fn times(interval_s: u64, slide_s: u64, until_s: u64, offset_ms: u64) -> Vec<u64> {
+        let mut rhythm = Rhythm::new(Duration::from_secs(interval_s), Duration::from_secs(slide_s));
+        let start = Instant::now();
+        let ask = |rhythm: &mut Rhythm, ms: u64| {
+            let now = start + Duration::from_millis(ms);
+            let due = rhythm.is_due(now, Duration::from_millis(1_795_000_000_000 + ms));
+            if due {
+                rhythm.begun(now);
+            }
+            due
+        };
+        (0..until_s * 2).map(|n| offset_ms + n * 500).filter(|ms| ask(&mut rhythm, *ms)).collect()
+    }
+
+    #[test]
+    fn every_second_slide_in_its_middle() {
+        for offset_ms in [0, 130, 499] {
+            let times = times(20, 10, 200, offset_ms);
+            assert_eq!(times[0], offset_ms, "nothing is saved yet");
+            let apart: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(apart.iter().all(|ms| (16_000..=20_000).contains(ms)), "{times:?}");
+            assert!(apart[2..].iter().all(|ms| *ms == 20_000), "{times:?}");
+            assert!(times[1..].iter().all(|ms| (3_000..8_000).contains(&(ms % 10_000))), "{times:?}");
+        }
+    }
+
+    #[test]
+    fn short_slides_and_short_intervals_wait_for_nothing() {
+        assert_eq!(times(2, 1, 7, 0), [0, 2_000, 4_000, 6_000]);
+        assert_eq!(times(5, 10, 16, 0), [0, 5_000, 10_000, 15_000]);
+    }
+}
