@@ -11,7 +11,7 @@ use rustix::process::{Pid, setpriority_process};
 /// Compilers and collectors are not among them, though they take much: code that waits for its compiler is interpreted and takes the
 /// time that the compiler lacks, so a job that has to catch up would never be compiled; and a collector that stands back too
 /// far in the end stops everything.
-const THREADS: [(&str, i32); 1] = [("AsyncOperations", 5)];
+const THREADS: [(&str, i32); 1] = [("AsyncOperations", 10)];
 
 fn nice_of(name: &str) -> Option<i32> {
     THREADS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, nice)| *nice)
@@ -54,7 +54,7 @@ mod tests {
         let own = rustix::thread::gettid();
         let before = getpriority_process(Some(own)).unwrap();
         stand_back(std::process::id());
-        assert_eq!(getpriority_process(Some(helper)).unwrap(), 5);
+        assert_eq!(getpriority_process(Some(helper)).unwrap(), 10);
         assert_eq!(getpriority_process(Some(own)).unwrap(), before);
         drop(end);
         thread.join().unwrap();

@@ -35,6 +35,8 @@ pub struct Spec {
     pub log: PathBuf,
     /// Where the classes it loads are archived.
     pub archive: Option<ClassArchive>,
+    /// By how much it stands back behind others that want the same cores (its nice value).
+    pub nice: i32,
 }
 
 /// The state of a component.
@@ -296,7 +298,7 @@ fn spawn(spec: &Spec) -> std::io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments).envs(spec.environment.iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    dies_with_us(&mut command, 0);
+    dies_with_us(&mut command, spec.nice);
     let mut child = command.spawn()?;
     if let Some(stdout) = child.stdout.take() {
         copy_lines(stdout, Arc::clone(&log));
@@ -336,6 +338,7 @@ mod tests {
                 environment: vec![],
                 log,
                 archive: None,
+                nice: 0,
             }),
             dir,
         )

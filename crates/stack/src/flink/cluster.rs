@@ -26,6 +26,10 @@ pub struct Cluster {
     pub task_manager_options: Vec<String>,
 }
 
+/// When a window ends, the TaskManager has work for every core, for half a second. Whoever has little to do and is waited for, the broker, the
+/// producer, the server of the dashboard, should not queue behind some fifty tasks.
+const TASK_MANAGER_NICE: i32 = 5;
+
 /// Packages that Flink opens to itself in its own shell scripts.
 const OPENS: [&str; 13] = [
     "java.base/java.lang",
@@ -97,6 +101,7 @@ impl Cluster {
                 ],
                 log: layout.log_of(name),
                 archive: Some(archive),
+                nice: if name == "taskmanager" { TASK_MANAGER_NICE } else { 0 },
             }
         };
         let heap = self.memory.heap();

@@ -71,6 +71,7 @@ impl Broker {
             environment: vec![("MALLOC_ARENA_MAX".into(), "2".into())],
             log: layout.log_of("kafka"),
             archive: Some(archive),
+            nice: 0,
         })
     }
 
