@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use super::*;
 use std::collections::{HashMap, HashSet};
 
