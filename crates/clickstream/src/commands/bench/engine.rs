@@ -221,8 +221,9 @@ fn run(config: EngineConfig, shape: Shape, fill: u64, stretch: u64, stretches: u
             decoding += between - before;
             counting += cpu() - between;
             if (chunk + 1 - filling).is_multiple_of(each) {
-                let per_event =
-                    |time: &mut Duration| std::mem::take(time).as_nanos() as f64 / (each * CHUNK as u64) as f64;
+                let per_event = |time: &mut Duration| {
+                    std::mem::take(time).as_nanos() as f64 / (each * CHUNK as u64) as f64
+                };
                 costs.push(Cost { decode: per_event(&mut decoding), count: per_event(&mut counting) });
             }
         }

@@ -130,8 +130,7 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
                     Some(_) => steps.line(line),
                     None => println!("{line}"),
                 };
-                let measure =
-                    move || engine::measure(&config, options.all_shapes, &mut { say });
+                let measure = move || engine::measure(&config, options.all_shapes, &mut { say });
                 return Ok(tokio::task::spawn_blocking(measure).await?);
             }
             What::Detection => {
