@@ -1,5 +1,5 @@
-use std::cmp::Reverse;
 use super::*;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 /// Traffic with nothing injected.
