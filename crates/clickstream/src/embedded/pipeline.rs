@@ -54,6 +54,9 @@ pub struct Figures {
     pub watermark: Option<Timestamp>,
 }
 
+/// What a thread does.
+type Run = Box<dyn FnOnce(&Inlet) -> Result<()> + Send>;
+
 /// The running threads.
 pub struct Pipeline {
     inlet: Inlet,
@@ -83,7 +86,7 @@ impl Pipeline {
         let (committed, batches) = sync_channel(AHEAD);
         let (emptied, spare) = sync_channel(AHEAD + 1);
         let mut writer = Writer::new(settings, log, events, last_arrivals, counter.now());
-        let spawn = |name: &str, run: Box<dyn FnOnce(&Inlet) -> Result<()> + Send>| {
+        let spawn = |name: &str, run: Run| {
             let (inlet, figures) = (inlet.clone(), Arc::clone(&figures));
             let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
                 if let Err(error) = run(&inlet) {
