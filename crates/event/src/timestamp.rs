@@ -1,5 +1,6 @@
 //! Points in time: milliseconds since the Unix epoch, as text in RFC 3339 with `Z` and three digits of fraction.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -64,6 +65,20 @@ impl Timestamp {
 
     /// The RFC 3339 text.
     pub fn text(self) -> [u8; 24] {
+        // thousands of rows in a row say the same two or three times
+        TEXTS.with(|texts| {
+            let place = &texts[(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) as u64 >> 61) as usize];
+            let (known, text) = place.get();
+            if known == self {
+                return text;
+            }
+            let text = self.to_text();
+            place.set((self, text));
+            text
+        })
+    }
+
+    fn to_text(self) -> [u8; 24] {
         let millis = self.0.rem_euclid(1000) as u32;
         let days = i32::try_from(self.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX);
         let date = Date::from_julian_day(days.saturating_add(EPOCH_DAY));
@@ -97,6 +112,12 @@ impl Timestamp {
         let text = self.to_string();
         text.get(11..19).unwrap_or_default().to_owned()
     }
+}
+
+thread_local! {
+    /// Texts that were asked for lately.
+    static TEXTS: [Cell<(Timestamp, [u8; 24])>; 8] =
+        const { [const { Cell::new((Timestamp(0), *b"1970-01-01T00:00:00.000Z")) }; 8] };
 }
 
 impl fmt::Display for Timestamp {

@@ -6,13 +6,17 @@
 //! | module | does |
 //! |---|---|
 //! | [`inlet`] | takes events from the generator |
-//! | [`pipeline`] | one thread: log, count, write rows |
+//! | [`pipeline`] | starts and stops the two threads that do the work |
+//! | [`writing`] | one of them: writes events to the log |
+//! | [`counting`] | the other: counts them, writes rows |
 //! | [`shards`] | counting on more than one core |
 //! | [`results`] | the topics the rows go to, and how far they have got |
 //! | [`restart`] | where the log is read again after a stop of any kind |
 
+pub mod counting;
 pub mod inlet;
 pub mod pipeline;
 pub mod restart;
 pub mod results;
 pub mod shards;
+pub mod writing;

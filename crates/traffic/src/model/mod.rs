@@ -2,6 +2,7 @@
 //! and [`Traffic`], the stream of all of them.
 
 pub mod catalogue;
+mod due;
 pub mod episode;
 pub mod manner;
 mod regulars;

@@ -10,8 +10,6 @@
 //! rate. Spikes and drops do: the crowd of a spike comes in addition, and of a site's drop the lost events are left out.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use clickstream_event::{Event, EventType, Timestamp};
@@ -19,6 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::catalogue::Catalogue;
+use super::due::{Due, Id, Places};
 use super::episode::{Episode, Happening};
 use super::manner::{Manner, Unusual};
 use super::regulars::Regulars;
@@ -76,9 +75,6 @@ struct Visit {
     drop: Option<(u64, bool)>,
 }
 
-/// Visits by the time of their next step; the number breaks ties, so that the order is repeatable.
-type Due = BinaryHeap<Reverse<(i64, u64)>>;
-
 /// The stream of events; see the module.
 pub struct Traffic {
     config: TrafficConfig,
@@ -94,7 +90,7 @@ pub struct Traffic {
     by_clock: Due,
     /// Slots that were taken in advance.
     owed: i64,
-    visits: HashMap<u64, Visit>,
+    visits: Places<Visit>,
     regulars: Regulars,
     /// Number of the present episode, or of the next one.
     episode_number: u64,
@@ -121,10 +117,10 @@ impl Traffic {
             config,
             rng,
             catalogue,
-            by_slots: Due::new(),
-            by_clock: Due::new(),
+            by_slots: Due::default(),
+            by_clock: Due::default(),
             owed: 0,
-            visits: HashMap::new(),
+            visits: Places::default(),
             regulars: Regulars::default(),
             episode_number: 0,
             episode,
@@ -187,7 +183,7 @@ impl Traffic {
     }
 
     /// Begins a visit; its steps are not yet due.
-    fn begin(&mut self, user: Arc<str>, manner: Manner, site: usize) -> u64 {
+    fn begin(&mut self, user: Arc<str>, manner: Manner, site: usize) -> Id {
         let number = self.arrived;
         self.arrived += 1;
         let id: Arc<str> = format!("s{:x}-{number:x}", self.config.start.0 & 0xffff_ffff).into();
@@ -203,12 +199,11 @@ impl Traffic {
         let session = if self.is_warming_up() { session.unseen_before() } else { session };
         let by_clock = manner != Manner::Human;
         let owes = by_clock && manner != Manner::Crowd;
-        self.visits.insert(number, Visit { session, site, truth, owes, by_clock, drop: None });
-        number
+        self.visits.insert(number, Visit { session, site, truth, owes, by_clock, drop: None })
     }
 
     /// Somebody arrives in a slot; `None` for those who keep to the clock.
-    fn arrive(&mut self, clock: i64) -> Option<u64> {
+    fn arrive(&mut self, clock: i64) -> Option<Id> {
         let (bots, unusual) = (self.config.bots, self.config.unusual);
         let manner =
             if self.is_warming_up() { Manner::Human } else { Manner::draw(bots, unusual, &mut self.rng) };
@@ -227,19 +222,19 @@ impl Traffic {
         // this slot pays for the first event
         self.owed -= 1;
         let mut due = clock;
-        self.by_clock.push(Reverse((due, first)));
+        self.by_clock.push(due, first);
         if manner == Manner::Unusual(Unusual::Sessions) {
             for _ in 0..self.rng.random_range(2..4) {
                 due += self.rng.random_range(1_000..6_000);
                 let more = self.begin(Arc::clone(&user), manner, site);
-                self.by_clock.push(Reverse((due, more)));
+                self.by_clock.push(due, more);
             }
         }
         None
     }
 
     /// Takes a slot: who does something in it, and when.
-    fn take_slot(&mut self, slot_ms: f64) -> Option<(u64, i64)> {
+    fn take_slot(&mut self, slot_ms: f64) -> Option<(Id, i64)> {
         self.slot_ms = slot_ms;
         self.even_ms += 1000.0 / self.config.rate;
         let clock = slot_ms as i64;
@@ -252,27 +247,26 @@ impl Traffic {
         {
             let user = self.new_user();
             let site = self.rng.random_range(0..self.config.sites.len().max(1));
-            let number = self.begin(user, Manner::Crowd, site);
-            self.by_clock.push(Reverse((clock, number)));
+            let id = self.begin(user, Manner::Crowd, site);
+            self.by_clock.push(clock, id);
         }
         if self.owed > 0 {
             self.owed -= 1;
             return None;
         }
         match self.by_slots.peek() {
-            Some(Reverse((due, number))) if *due <= self.even_ms as i64 => {
-                let number = *number;
+            Some((due, id)) if due <= self.even_ms as i64 => {
                 self.by_slots.pop();
-                Some((number, clock))
+                Some((id, clock))
             }
-            _ => self.arrive(clock).map(|number| (number, clock)),
+            _ => self.arrive(clock).map(|id| (id, clock)),
         }
     }
 
     /// Whether a visit's event is lost in a drop of the site: of a person it is then lost for good.
-    fn is_lost(&mut self, number: u64, clock: i64) -> bool {
+    fn is_lost(&mut self, id: Id, clock: i64) -> bool {
         let dropping = self.happening(clock).filter(|e| e.what == Happening::SiteDrop).map(|e| e.strength);
-        let Some(visit) = self.visits.get_mut(&number) else { return true };
+        let Some(visit) = self.visits.get_mut(id) else { return true };
         if let Some(share) = dropping
             && !visit.owes
             && visit.drop.is_none_or(|(episode, lost)| !lost && episode != self.episode_number)
@@ -283,10 +277,10 @@ impl Traffic {
     }
 
     /// The event of a visit's step.
-    fn event(&mut self, number: u64, step: Step, clock: i64) -> Option<Timed> {
+    fn event(&mut self, id: Id, step: Step, clock: i64) -> Option<Timed> {
         let at = clock + self.skipped_ms;
         let happening = self.happening(clock).map(|e| e.what);
-        let Visit { session, site, truth, .. } = self.visits.get(&number)?;
+        let Visit { session, site, truth, .. } = self.visits.get(id)?;
         let truth = truth.or(match happening {
             Some(what @ Happening::SiteDrop) => Some(what.truth()),
             Some(what @ Happening::PageDrop) if step.diverted => Some(what.truth()),
@@ -319,25 +313,24 @@ impl Traffic {
     fn turn(&mut self) -> Option<Timed> {
         let burst = 1.0 + 0.3 * (self.slot_ms / BURST_PERIOD_MS * std::f64::consts::TAU).sin();
         let slot_ms = self.slot_ms + 1000.0 / (self.config.rate * burst);
-        let (number, clock) = match self.by_clock.peek() {
-            Some(Reverse((due, number))) if *due as f64 <= slot_ms => {
-                let taken = (*number, *due);
+        let (id, clock) = match self.by_clock.peek() {
+            Some((due, id)) if due as f64 <= slot_ms => {
                 self.by_clock.pop();
-                taken
+                (id, due)
             }
             _ => self.take_slot(slot_ms)?,
         };
-        let unseen = self.is_warming_up() || self.is_lost(number, clock);
-        let visit = self.visits.get_mut(&number)?;
+        let unseen = self.is_warming_up() || self.is_lost(id, clock);
+        let visit = self.visits.get_mut(id)?;
         let step = visit.session.step(&self.catalogue, &mut self.rng);
         let (pause, by_clock) = (step.next_in_ms, visit.by_clock);
         self.owed += i64::from(visit.owes);
-        let timed = if unseen { None } else { self.event(number, step, clock) };
+        let timed = if unseen { None } else { self.event(id, step, clock) };
         match pause {
-            Some(pause) if by_clock => self.by_clock.push(Reverse((clock + pause, number))),
-            Some(pause) => self.by_slots.push(Reverse((self.even_ms as i64 + pause, number))),
+            Some(pause) if by_clock => self.by_clock.push(clock + pause, id),
+            Some(pause) => self.by_slots.push(self.even_ms as i64 + pause, id),
             None => {
-                if let Some(visit) = self.visits.remove(&number)
+                if let Some(visit) = self.visits.remove(id)
                     && !visit.owes
                 {
                     self.regulars.leave(visit.session.user, clock);

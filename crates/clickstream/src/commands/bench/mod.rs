@@ -56,6 +56,8 @@ enum What {
 #[derive(Clone, Debug)]
 pub struct Options {
     what: What,
+    /// Whether `bench engine` measures other shapes than the default one, and cores.
+    all_shapes: bool,
     rates: Vec<f64>,
     warmup: Duration,
     measure: Duration,
@@ -92,6 +94,7 @@ impl Options {
                 "read" => What::Read,
                 _ => What::Stack,
             },
+            all_shapes: text("shape") != "default",
             rates: rates.ok_or_else(|| {
                 wrong("rates", "numbers from 10 to 1000000 separated by commas, or none, are needed")
             })?,
@@ -121,8 +124,14 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
         match options.what {
             What::Stack => {}
             What::Engine => {
-                let config = config.clone();
-                return tokio::task::spawn_blocking(move || engine::measure(&config)).await?;
+                let (config, options, steps) = (config.clone(), options.clone(), Arc::clone(&steps));
+                // a run takes minutes: each line is shown as soon as it is known
+                let say = move |line: &str| match options.out {
+                    Some(_) => steps.line(line),
+                    None => println!("{line}"),
+                };
+                let measure = move || engine::measure(&config, options.all_shapes, &mut { say });
+                return Ok(tokio::task::spawn_blocking(measure).await?);
             }
             What::Detection => {
                 let (config, options, steps) = (config.clone(), options.clone(), Arc::clone(&steps));
@@ -167,6 +176,8 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
             std::fs::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
             steps.line(&format!("written to {}", file.display()));
         }
+        // it has been shown line by line
+        None if options.what == What::Engine => {}
         None => print!("{text}"),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,5 @@
 use super::*;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 /// Traffic with nothing injected.
