@@ -6,12 +6,13 @@
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, setpriority_process};
 
-/// Beginnings of the names of such threads, as the kernel has them (15 characters), and their nice values.
+/// Beginnings of the names of such threads, as the kernel has them (15 characters), and their nice values: those that write snapshots, and
+/// the optimising compiler.
 ///
-/// Compilers and collectors are not among them, though they take much: code that waits for its compiler is interpreted and takes the
-/// time that the compiler lacks, so a job that has to catch up would never be compiled; and a collector that stands back too
-/// far in the end stops everything.
-const THREADS: [(&str, i32); 1] = [("AsyncOperations", 10)];
+/// What runs when a window ends runs seldom, so for minutes after a start its methods become worth compiling just then, and one can
+/// take the compiler two seconds. Until it is done, the code of the quick compiler serves. Collectors are not among them: one that
+/// stands back too far in the end stops everything.
+const THREADS: [(&str, i32); 2] = [("AsyncOperations", 10), ("C2 CompilerThre", 10)];
 
 fn nice_of(name: &str) -> Option<i32> {
     THREADS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, nice)| *nice)
