@@ -196,3 +196,31 @@ impl Drop for Subscription {
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::store::Retention;
+    use crate::testing::{every_kind, filed};
+    use clickstream_event::topic;
+
+    #[tokio::test]
+    async fn a_window_that_a_kill_left_open_is_closed_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("results.db"), Retention::default()).unwrap();
+        let mut rows = every_kind("shop", 60_000, "/");
+        rows.retain(|(topic, _)| *topic == topic::SITE_METRICS);
+        store.write(&filed(&rows), &[]).unwrap();
+        let trending = Kind::named("trending-pages").unwrap();
+        assert_eq!(store.newest_window(trending, "shop").unwrap(), None);
+        let feed = Feed::start(store.clone()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while store.newest_window(trending, "shop").unwrap() != Some(60_000) {
+            assert!(Instant::now() < deadline, "the window stays open");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        feed.stop().await;
+    }
+}

@@ -50,9 +50,11 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
     Ok(proof.report().clone())
 }
 
-/// Where retention has cut the head of partitions: from when on the log is whole, which is from the first record of each on.
+/// Where retention has cut the head of partitions: from when on the log is whole, which is after the first record of each: what
+/// was cut may have arrived in the same millisecond.
 pub(super) fn whole_from(log: &dyn Log, events: &Bounds) -> Result<Option<Timestamp>> {
-    ends(log, events, |(low, high)| if low > 0 { (low, (low + 1).min(high)) } else { (0, 0) })
+    let first = ends(log, events, |(low, high)| if low > 0 { (low, (low + 1).min(high)) } else { (0, 0) })?;
+    Ok(first.map(|arrival| Timestamp(arrival.0 + 1)))
 }
 
 /// The latest arrival among the records of a part of each partition.

@@ -15,6 +15,8 @@ use crate::store::{EventLimit, FrameMark, Store};
 
 /// After its site's row a window is over, as far as a kind without rows is concerned.
 const CLOSED_AFTER: Duration = Duration::from_millis(1_500);
+/// Windows that are closed again at a start: those that were about to be closed when the last process was killed are among them.
+const CLOSED_AGAIN: u32 = 50;
 /// How often to look for what is old.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// How often to count sessions and anomalies.
@@ -65,6 +67,13 @@ impl Filing {
     }
 
     pub fn run(mut self, queue: &Receiver<Option<Incoming>>) {
+        match self.store.last_windows(CLOSED_AGAIN) {
+            Ok(windows) => {
+                let at = Instant::now() + CLOSED_AFTER;
+                self.closing.extend(windows.into_iter().map(|(site, end)| (at, site, end)));
+            }
+            Err(error) => self.warn(&error.to_string()),
+        }
         loop {
             let now = Instant::now();
             let next = self.pending.next_due().into_iter().chain(self.closing.first().map(|c| c.0));

@@ -254,6 +254,17 @@ impl Store {
         })
     }
 
+    /// The last windows that have a row of their site: site and end, in no order.
+    pub fn last_windows(&self, limit: u32) -> Result<Vec<(String, i64)>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached(
+                "SELECT site, at FROM span WHERE kind = 'site-metrics' AND tier = 0 ORDER BY at DESC LIMIT ?1",
+            )?
+            .query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+        })
+    }
+
     /// Up to where the result topics have been read; empty for a new store.
     pub fn positions(&self) -> Result<Vec<Position>, StoreError> {
         self.read(|db| {
