@@ -13,42 +13,26 @@ const RING: usize = 32;
 const _: () = assert!(FAST_EVENTS as usize <= RING && CRAWL_EVENTS as usize <= RING);
 const _: () = assert!((METRONOME_EVENTS as usize) < RING && REPEATED_EVENTS as usize <= RING);
 
-/// Times of a user's last events, in milliseconds modulo 2^32: differences of times less than 49 days apart are exact.
-///
-/// They are looked at only when a run in [`Pace`] is long enough for a rule, which is seldom.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[repr(align(64))]
-pub struct Ring([u32; RING]);
-
-/// What nearly every event needs to know of its user's last ones: runs of events that a rule may find too long.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+/// A user's last events. Times are milliseconds modulo 2^32: differences of times less than 49 days apart are exact.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Pace {
-    /// Time of the last event, and the gap before it.
-    last: u32,
-    gap: u32,
+    times: [u32; RING],
+    /// Sum of the squares of the last gaps, as many as the rule `metronome` looks at, modulo 2^64.
+    squares: u64,
     /// Page of the last event.
     page: u32,
     /// Where the last event stands in the ring.
     at: u8,
-    /// Whether there was an event.
-    any: bool,
-    /// Views in a row, events on one page in a row, gaps in a row shorter than [`SHORT_MS`], gaps in a row that are like the one
-    /// before; at most [`RING`].
+    /// Events known, views in a row, events on one page in a row; at most [`RING`].
+    known: u8,
     views: u8,
     on_page: u8,
-    short: u8,
-    alike: u8,
 }
 
-/// A gap longer than this is in none of the stretches that the rules `fast` and `repeated` find.
-const SHORT_MS: u32 = if FAST_MS > REPEATED_MS { FAST_MS as u32 } else { REPEATED_MS as u32 };
-
-/// Whether two gaps may follow each other where the rule `metronome` holds. With a coefficient of variation below 0.1, none of its
-/// 19 gaps is farther from their mean than √18 · 0.1 < 0.43 of it, so the longest is less than 1.43 / 0.57 = 2.51 times the shortest.
-#[inline]
-fn are_alike(a: u32, b: u32) -> bool {
-    let (short, long) = (u64::from(a.min(b)), u64::from(a.max(b)));
-    25 * long <= 63 * short
+impl Default for Pace {
+    fn default() -> Self {
+        Self { times: [0; RING], squares: 0, page: 0, at: 0, known: 0, views: 0, on_page: 0 }
+    }
 }
 
 /// Why an event was flagged.
@@ -116,107 +100,90 @@ pub fn rounded(v: f64) -> i64 {
     (v + 0.5).floor() as i64
 }
 
-impl Ring {
+impl Pace {
     /// Reads ahead what [`Pace::next`] will need; see [`crate::recent::Recent::warm`].
     #[inline]
     pub fn warm(&self) -> u32 {
-        self.0[0] ^ self.0[RING / 2]
+        self.times[0] ^ self.times[RING / 2] ^ self.page
     }
-}
 
-impl Pace {
     /// Forgets everything: the last event is too long ago for any rule.
     pub fn reset(&mut self) {
-        *self = Self { at: self.at, ..Self::default() };
+        (self.known, self.views, self.on_page, self.squares) = (0, 0, 0, 0);
     }
 
     /// Time from the event that is the `count`th last to the last.
     #[inline]
-    fn took(&self, ring: &Ring, count: u32) -> u32 {
-        self.last.wrapping_sub(self.time_before(ring, count - 1))
+    fn took(&self, count: u32) -> u32 {
+        self.times[usize::from(self.at)].wrapping_sub(self.time_before(count - 1))
     }
 
     #[inline]
-    fn time_before(&self, ring: &Ring, steps: u32) -> u32 {
-        ring.0[(usize::from(self.at) + RING - steps as usize) % RING]
+    fn time_before(&self, steps: u32) -> u32 {
+        self.times[(usize::from(self.at) + RING - steps as usize) % RING]
     }
 
     /// Takes the user's next event; whether it is flagged, and by which rule first is for [`Pace::why`].
     #[inline]
-    pub fn next(&mut self, ring: &mut Ring, event: &Counted, window_ms: i64) -> bool {
+    pub fn next(&mut self, event: &Counted, window_ms: i64) -> bool {
         let now = event.ts as u32;
-        let gap = now.wrapping_sub(self.last);
-        let run = |run: u8, goes_on: bool| if goes_on { (run + 1).min(RING as u8) } else { 0 };
-        // of the first event there is no gap, of the second none before; zero is like nothing but zero
-        self.short = run(self.short, self.any && gap < SHORT_MS);
-        self.alike = run(self.alike, self.any && are_alike(self.gap, gap));
-        self.gap = if self.any { gap } else { 0 };
-        self.on_page = run(self.on_page, self.any && self.page == event.page).max(1);
-        self.views = run(self.views, event.kind == 0);
-        (self.any, self.last, self.page) = (true, now, event.page);
+        let square = |gap: u32| u64::from(gap) * u64::from(gap);
+        if self.known > 0 {
+            let gap = now.wrapping_sub(self.times[usize::from(self.at)]);
+            self.squares = self.squares.wrapping_add(square(gap));
+            if u32::from(self.known) >= METRONOME_EVENTS {
+                let steps = METRONOME_EVENTS - 1;
+                let gap = self.time_before(steps - 1).wrapping_sub(self.time_before(steps));
+                self.squares = self.squares.wrapping_sub(square(gap));
+            }
+        }
+        let run = |run: u8, goes_on: bool| if goes_on { (run + 1).min(RING as u8) } else { 1 };
+        self.on_page = run(self.on_page, self.known > 0 && self.page == event.page);
+        self.views = if event.kind == 0 { run(self.views, true) } else { 0 };
+        self.known = run(self.known, true);
+        self.page = event.page;
         self.at = (self.at + 1) % RING as u8;
-        ring.0[usize::from(self.at)] = now;
+        self.times[usize::from(self.at)] = now;
         event.declared
-            || self.may_be_flagged()
+            || (u32::from(self.known) >= REPEATED_EVENTS.min(METRONOME_EVENTS))
                 && [Rule::Fast, Rule::Metronome, Rule::Repeated, Rule::Crawl]
                     .into_iter()
-                    .any(|rule| self.holds(ring, rule, event, window_ms))
+                    .any(|rule| self.holds(rule, event, window_ms))
     }
 
-    /// Whether the runs are long enough for any rule but the declared one.
     #[inline]
-    fn may_be_flagged(&self) -> bool {
-        let long = |rule| self.is_long(rule);
-        long(Rule::Fast) || long(Rule::Metronome) || long(Rule::Repeated) || long(Rule::Crawl)
-    }
-
-    /// Whether as many events as a rule looks at are there, without a gap or a break that it does not allow.
-    #[inline]
-    fn is_long(&self, rule: Rule) -> bool {
+    fn holds(&self, rule: Rule, event: &Counted, window_ms: i64) -> bool {
+        let within = |count, ms: i64| i64::from(self.took(count)) <= ms;
         match rule {
-            Rule::Declared => true,
-            Rule::Fast => u32::from(self.short) >= FAST_EVENTS - 1,
-            // as many gaps less one, each like the one before
-            Rule::Metronome => u32::from(self.alike) >= METRONOME_EVENTS - 2,
-            Rule::Repeated => {
-                u32::from(self.on_page) >= REPEATED_EVENTS && u32::from(self.short) >= REPEATED_EVENTS - 1
+            Rule::Declared => event.declared,
+            Rule::Fast => u32::from(self.known) >= FAST_EVENTS && within(FAST_EVENTS, FAST_MS - 1),
+            Rule::Metronome => {
+                u32::from(self.known) >= METRONOME_EVENTS && within(METRONOME_EVENTS, window_ms) && {
+                    let (spread, mean) = self.evenness();
+                    mean > 0 && 100 * spread < mean
+                }
             }
-            Rule::Crawl => u32::from(self.views) >= CRAWL_EVENTS,
+            Rule::Repeated => {
+                u32::from(self.on_page) >= REPEATED_EVENTS && within(REPEATED_EVENTS, REPEATED_MS - 1)
+            }
+            Rule::Crawl => u32::from(self.views) >= CRAWL_EVENTS && within(CRAWL_EVENTS, window_ms),
         }
     }
 
-    fn holds(&self, ring: &Ring, rule: Rule, event: &Counted, window_ms: i64) -> bool {
-        let within = |count, ms: i64| i64::from(self.took(ring, count)) <= ms;
-        self.is_long(rule)
-            && match rule {
-                Rule::Declared => event.declared,
-                Rule::Fast => within(FAST_EVENTS, FAST_MS - 1),
-                Rule::Metronome => {
-                    within(METRONOME_EVENTS, window_ms) && {
-                        let (spread, mean) = self.evenness(ring);
-                        mean > 0 && 100 * spread < mean
-                    }
-                }
-                Rule::Repeated => within(REPEATED_EVENTS, REPEATED_MS - 1),
-                Rule::Crawl => within(CRAWL_EVENTS, window_ms),
-            }
-    }
-
     /// 19·Q − S² and S², for S the sum of the last 19 gaps and Q that of their squares.
-    fn evenness(&self, ring: &Ring) -> (u128, u128) {
-        let gap = |n| self.time_before(ring, n).wrapping_sub(self.time_before(ring, n + 1));
-        let squares: u128 = (0..METRONOME_EVENTS - 1).map(|n| u128::from(gap(n)).pow(2)).sum();
-        let sum = u128::from(self.took(ring, METRONOME_EVENTS));
-        let scaled = u128::from(METRONOME_EVENTS - 1) * squares;
+    #[inline]
+    fn evenness(&self) -> (u128, u128) {
+        let sum = u128::from(self.took(METRONOME_EVENTS));
+        let scaled = u128::from(METRONOME_EVENTS - 1) * u128::from(self.squares);
         (scaled.saturating_sub(sum * sum), sum * sum)
     }
 
     /// Why the last event was flagged.
-    pub fn why(&self, ring: &Ring, event: &Counted, window_ms: i64) -> Option<Flag> {
+    pub fn why(&self, event: &Counted, window_ms: i64) -> Option<Flag> {
         let rules = [Rule::Declared, Rule::Fast, Rule::Metronome, Rule::Repeated, Rule::Crawl];
-        let rule = rules.into_iter().find(|rule| self.holds(ring, *rule, event, window_ms))?;
+        let rule = rules.into_iter().find(|rule| self.holds(*rule, event, window_ms))?;
         let flag = |rule, count: u32, ms: i64, reason: fn(i64) -> String| {
-            let took_ms = i64::from(self.took(ring, count));
+            let took_ms = i64::from(self.took(count));
             let (observed, span) = (f64::from(count), took_ms.max(1));
             let expected = observed * span as f64 / ms as f64;
             Flag { rule, took_ms, observed, expected, score: observed / expected, reason: reason(span) }
@@ -234,8 +201,8 @@ impl Pace {
                 flag("fast", FAST_EVENTS, FAST_MS, |span| format!("{FAST_EVENTS} events in {span} ms"))
             }
             Rule::Metronome => {
-                let (spread, _) = self.evenness(ring);
-                let took_ms = i64::from(self.took(ring, METRONOME_EVENTS));
+                let (spread, _) = self.evenness();
+                let took_ms = i64::from(self.took(METRONOME_EVENTS));
                 let (v, sum) = ((spread as f64).sqrt() / took_ms as f64, took_ms as f64);
                 let mean = rounded(sum / f64::from(METRONOME_EVENTS - 1));
                 let reason = format!("{METRONOME_EVENTS} events evenly {mean} ms apart");

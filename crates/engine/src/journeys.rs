@@ -8,7 +8,7 @@ use crate::names::Directory;
 use crate::paths::{Path, Paths};
 use crate::shard::Counted;
 use crate::sums::{Sums, adds_up};
-use crate::visits::{Views, Visit, gap_slices};
+use crate::visits::{Visit, gap_slices};
 use crate::ways::Ways;
 
 /// Of a page: closed sessions that entered there, bounced, and ended there.
@@ -55,50 +55,15 @@ pub struct Stays {
     pub total_ms: u64,
 }
 
-adds_up!(Doors { entries, bounces, exits }, nothing: |doors| doors.entries == 0 && doors.exits == 0);
-adds_up!(Begun { entries, bounces, undecided }, nothing: |begun| *begun == Begun::default());
-adds_up!(Steps { sessions, viewed, carted, purchased }, nothing: |steps| steps.sessions == 0);
-adds_up!(Stays { count, total_ms }, nothing: |stays| stays.count == 0);
+adds_up!(Doors { entries, bounces, exits });
+adds_up!(Begun { entries, bounces, undecided });
+adds_up!(Steps { sessions, viewed, carted, purchased });
+adds_up!(Stays { count, total_ms });
 
 /// Lengths of paths that are counted.
 pub const PATH_LENGTHS: [usize; 2] = [3, 4];
 /// Places of a list of paths.
 const PATHS_LISTED: usize = 10;
-
-/// The classes in which stays are counted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Classes {
-    /// Their upper bounds.
-    upper: Vec<i64>,
-    /// The class of 0, 1, 2, 4, … milliseconds, by the number of bits that takes: of longer stays it is one of the next few.
-    by_bits: Vec<u32>,
-}
-
-impl Classes {
-    fn new(gap_ms: i64) -> Self {
-        let upper = stay_bounds(gap_ms);
-        let least = |bits: u32| if bits == 0 { 0 } else { 1_i64.checked_shl(bits - 1).unwrap_or(i64::MAX) };
-        let class = |ms: i64| upper.partition_point(|bound| *bound < ms) as u32;
-        Self { by_bits: (0..=i64::BITS).map(|bits| class(least(bits))).collect(), upper }
-    }
-
-    /// The class of a stay shorter than the gap.
-    #[inline]
-    fn class(&self, stay_ms: i64) -> u32 {
-        let first = self.by_bits[(i64::BITS - stay_ms.leading_zeros()) as usize];
-        // a factor of two is four classes: all are compared, as nobody can guess which it is
-        let longer = self.upper.iter().skip(first as usize).take(STEPS).filter(|bound| **bound < stay_ms);
-        first + longer.count() as u32
-    }
-
-    #[inline]
-    fn first_class(&self, page: u32) -> u32 {
-        page * self.upper.len() as u32
-    }
-}
-
-/// Bounds that are looked at for a stay: no more lie between a number and its double, with one to spare.
-const STEPS: usize = 5;
 
 /// Sums over sliding windows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,7 +75,7 @@ pub struct Journeys {
     begun: Sums<Begun>,
     steps: Sums<Steps>,
     /// Upper bounds of the classes of stays.
-    bounds: Classes,
+    bounds: Vec<i64>,
     stays: Sums<Stays>,
     /// Stays by page and class.
     classes: Sums<u32>,
@@ -148,7 +113,7 @@ impl Journeys {
             doors: Sums::new(slices),
             begun: Sums::new(slices),
             steps: Sums::new(slices),
-            bounds: Classes::new(config.session_gap_ms),
+            bounds: stay_bounds(config.session_gap_ms),
             stays: Sums::new(slices),
             classes: Sums::new(slices),
             ways: Ways::default(),
@@ -166,7 +131,8 @@ impl Journeys {
 
     /// A session begins with an event.
     #[inline]
-    pub(crate) fn begins(&mut self, visit: &Visit, event: &Counted) {
+    pub(crate) fn begins(&mut self, visit: &Visit, event: &Counted, slice: u32) {
+        debug_assert_eq!(visit.begin, slice);
         let undecided = i32::from(event.kind == 0);
         self.begun.add(visit.entry, Begun { entries: 1, bounces: 0, undecided });
     }
@@ -178,15 +144,17 @@ impl Journeys {
         self.begun.add_before(visit.entry, decided, (slice - visit.begin) as usize);
     }
 
-    /// A session has a page view; what it had before stands in `views`.
+    /// A session has a page view; what it had before stands in `visit`.
     #[inline]
-    pub(crate) fn views(&mut self, views: &mut Views, event: &Counted, slice: u32) {
+    pub(crate) fn views(&mut self, visit: &mut Visit, event: &Counted, slice: u32) {
+        let views = &mut visit.views;
         let stay_ms = event.ts - views.at;
         let (from, is_stay) = (views.page, views.any && stay_ms < self.gap_ms);
         (views.at, views.page, views.any) = (event.ts, event.page, true);
         if is_stay {
             *self.stays.cell(from) += Stays { count: 1, total_ms: stay_ms as u64 };
-            *self.classes.cell(self.bounds.first_class(from) + self.bounds.class(stay_ms)) += 1;
+            let class = self.bounds.partition_point(|bound| *bound < stay_ms);
+            *self.classes.cell(from * self.bounds.len() as u32 + class as u32) += 1;
         }
         if !is_stay || from == event.page {
             views.ways = 0;
@@ -263,8 +231,9 @@ impl Journeys {
 
     /// The least bound of a class that at least half of a page's stays do not exceed.
     fn median(&self, page: u32, count: u32) -> i64 {
+        let first = page * self.bounds.len() as u32;
         let mut within = 0;
-        for (class, bound) in (self.bounds.first_class(page)..).zip(&self.bounds.upper) {
+        for (class, bound) in (first..).zip(&self.bounds) {
             within += self.classes.get(class);
             if 2 * u64::from(within) >= u64::from(count) {
                 return *bound;
@@ -284,21 +253,5 @@ impl Journeys {
             + self.transitions.bytes()
             + self.departures.bytes()
             + self.paths.iter().map(Paths::bytes).sum::<usize>()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_class_is_the_first_whose_bound_is_not_exceeded() {
-        for gap_ms in [1, 99, 100, 101, 2_000, 30_000, 1_800_000] {
-            let classes = Classes::new(gap_ms);
-            for stay_ms in 0..gap_ms.min(70_000) {
-                let expected = classes.upper.iter().position(|bound| stay_ms <= *bound);
-                assert_eq!(Some(classes.class(stay_ms) as usize), expected, "{stay_ms} of {gap_ms}");
-            }
-        }
     }
 }

@@ -96,7 +96,7 @@ pub struct KeySums {
     pub later_views: u32,
 }
 
-crate::sums::adds_up!(KeySums { kinds, human, later_views }, nothing: |sums| sums.kinds == Kinds::default());
+crate::sums::adds_up!(KeySums { kinds, human, later_views });
 
 /// Sums and different users of a page, a product.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -129,17 +129,17 @@ impl Totals {
     }
 }
 
-/// When a user last did something with a key; and when without being a labelled bot.
+/// When a user last did something with a key.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Visit([Seen; 2]);
-
-const ANY: usize = 0;
-const HUMAN: usize = 1;
+struct Visit {
+    any: Seen,
+    human: Seen,
+}
 
 impl Dated for Visit {
     #[inline]
     fn date(&self) -> u32 {
-        self.0[ANY]
+        self.any
     }
 }
 
@@ -148,12 +148,18 @@ impl Dated for Visit {
 struct ByKey {
     sums: Sums<KeySums>,
     pairs: Pairs<Visit>,
-    users: Distinct<2>,
+    users: Distinct,
+    human_users: Distinct,
 }
 
 impl ByKey {
     fn new(slices: u32) -> Self {
-        Self { sums: Sums::new(slices), pairs: Pairs::new(slices), users: Distinct::new(slices) }
+        Self {
+            sums: Sums::new(slices),
+            pairs: Pairs::new(slices),
+            users: Distinct::new(slices),
+            human_users: Distinct::new(slices),
+        }
     }
 
     #[inline]
@@ -161,17 +167,18 @@ impl ByKey {
         let sums = self.sums.cell(key);
         sums.kinds.add(event.kind);
         sums.later_views += u32::from(event.later_half && event.kind == 0);
+        let visit = self.pairs.entry(pair(key, event.user), slice);
+        self.users.touch(key, &mut visit.any, slice);
         if event.human {
             sums.human.add(event.kind);
+            self.human_users.touch(key, &mut visit.human, slice);
         }
-        let visit = self.pairs.entry(pair(key, event.user), slice);
-        self.users.touch::<ANY, HUMAN>(key, &mut visit.0, event.human, slice);
     }
 
     fn end_slice(&mut self, totals: &mut Vec<(u32, KeyTotals)>) {
         self.sums.end_slice();
         totals.extend(self.sums.window().map(|(key, sums)| {
-            let [users, human_users] = self.users.count(key);
+            let (users, human_users) = (self.users.count(key), self.human_users.count(key));
             (key, KeyTotals { sums, users, human_users })
         }));
     }
@@ -179,11 +186,12 @@ impl ByKey {
     fn next_slice(&mut self, slice: u32, slices: u32) {
         self.sums.next_slice();
         self.users.next_slice(slice);
+        self.human_users.next_slice(slice);
         self.pairs.tidy(slice + 1, slices);
     }
 
     fn bytes(&self) -> usize {
-        self.sums.bytes() + self.pairs.bytes() + self.users.bytes()
+        self.sums.bytes() + self.pairs.bytes() + self.users.bytes() + self.human_users.bytes()
     }
 }
 

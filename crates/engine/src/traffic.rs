@@ -14,7 +14,7 @@ use crate::bots::rounded;
 use crate::engine::Config;
 use crate::names::Directory;
 use crate::shard::KeySums;
-use crate::sums::{Cell as _, Sums, adds_up};
+use crate::sums::{Sums, adds_up};
 use crate::users::SiteSums;
 
 /// Counts of slides: their sum, and that of their squares.
@@ -24,7 +24,7 @@ struct Moments {
     squares: u64,
 }
 
-adds_up!(Moments { sum, squares }, nothing: |moments| moments.sum == 0);
+adds_up!(Moments { sum, squares });
 
 /// Counts of the baseline's slides by page or by site.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Baseline {
                 self.window.resize(index + 1, Moments::default());
                 self.current.resize(index + 1, 0);
             }
-            if self.window[index].is_nothing() && self.current[index] == 0 {
+            if self.window[index] == Moments::default() && self.current[index] == 0 {
                 self.live.push(*key);
             }
             self.current[index] += count;
@@ -71,7 +71,7 @@ impl Baseline {
         }
         self.slides.push_back(whole);
         let window = &self.window;
-        self.live.retain(|key| !window[*key as usize].is_nothing());
+        self.live.retain(|key| window[*key as usize] != Moments::default());
     }
 
     fn bytes(&self) -> usize {

@@ -70,11 +70,9 @@ impl Unusual {
     pub fn new(config: &Config) -> Self {
         let slices = config.windows.slices() as u32;
         let (notes, suspects) = (Vec::new(), BTreeMap::new());
-        // no event is in a minute as long ago, and its first instant can be told
-        let minute = i64::MIN / UNUSUAL_MS / 2;
         // a view less than a window ago may lie in the slice before the window
         let views = Pairs::new(slices + 1);
-        Self { window_ms: config.windows.size_ms(), slices, minute, notes, suspects, views }
+        Self { window_ms: config.windows.size_ms(), slices, minute: i64::MIN, notes, suspects, views }
     }
 
     /// Reads ahead what counting will need.
@@ -90,10 +88,7 @@ impl Unusual {
     /// Takes the next event in order. All minutes before its own have been judged.
     #[inline]
     pub fn count(&mut self, event: &Counted, user: &mut Minute, slice: u32) {
-        if event.ts.wrapping_sub(self.minute.wrapping_mul(UNUSUAL_MS)) as u64 >= UNUSUAL_MS as u64 {
-            // a division per minute instead of one per event
-            self.minute = event.ts.div_euclid(UNUSUAL_MS);
-        }
+        self.minute = event.ts.div_euclid(UNUSUAL_MS);
         self.notes.push(Note { user: event.user, page: event.page, session: event.session });
         if user.minute != self.minute as u32 || user.events == 0 {
             *user = Minute {

@@ -5,7 +5,7 @@ use clickstream_event::rows::Anomaly;
 use clickstream_event::{EventType, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::bots::{Pace, Ring};
+use crate::bots::Pace;
 use crate::distinct::{Distinct, Seen};
 use crate::engine::Config;
 use crate::names::Directory;
@@ -26,7 +26,7 @@ pub struct SiteSums {
     pub human_revenue: i128,
 }
 
-adds_up!(SiteSums { kinds, human, revenue, human_revenue }, nothing: |sums| sums.kinds == Kinds::default());
+adds_up!(SiteSums { kinds, human, revenue, human_revenue });
 
 /// Sums of a site and its different users in a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,33 +43,27 @@ pub struct SiteTotals {
     pub human_buyers: u32,
 }
 
-/// What an event needs of its user: a cache line, and one of the ring's two. They lie together, in one page of memory.
+/// A user.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[repr(C, align(64))]
+#[repr(align(64))]
 struct User {
+    pace: Pace,
     /// First instant at which the user is no labelled bot any more.
     label_end: i64,
-    pace: Pace,
-    seen: [Seen; WAYS],
+    seen: Seen,
+    human_seen: Seen,
+    buyer_seen: Seen,
+    human_buyer_seen: Seen,
     minute: Minute,
-    ring: Ring,
 }
-
-const _: () = assert!(std::mem::offset_of!(User, ring) == 64);
 
 impl Default for User {
     fn default() -> Self {
-        let (pace, minute, ring) = (Pace::default(), Minute::default(), Ring::default());
-        Self { label_end: i64::MIN, pace, seen: [0; WAYS], minute, ring }
+        let (seen, human_seen, buyer_seen, human_buyer_seen) = (0, 0, 0, 0);
+        let (pace, minute) = (Pace::default(), Minute::default());
+        Self { pace, label_end: i64::MIN, seen, human_seen, buyer_seen, human_buyer_seen, minute }
     }
 }
-
-/// Ways to count different users: all of them, and in [`BUYER`], [`HUMAN`] and [`HUMAN_BUYER`] some.
-const WAYS: usize = 4;
-const ANY: usize = 0;
-const HUMAN: usize = 1;
-const BUYER: usize = 2;
-const HUMAN_BUYER: usize = 3;
 
 /// All users, by number, and what their sites sum.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,7 +74,10 @@ pub struct Users {
     list: Vec<User>,
     unusual: Unusual,
     sums: Sums<SiteSums>,
-    distinct: Distinct<WAYS>,
+    users: Distinct,
+    buyers: Distinct,
+    human_users: Distinct,
+    human_buyers: Distinct,
 }
 
 impl Users {
@@ -93,7 +90,10 @@ impl Users {
             list: Vec::new(),
             unusual: Unusual::new(config),
             sums: Sums::new(slices),
-            distinct: Distinct::new(slices),
+            users: Distinct::new(slices),
+            buyers: Distinct::new(slices),
+            human_users: Distinct::new(slices),
+            human_buyers: Distinct::new(slices),
         }
     }
 
@@ -106,23 +106,22 @@ impl Users {
     /// Reads ahead what [`Users::count`] will need; see [`crate::recent::Recent::warm`].
     #[inline]
     pub fn warm(&self, event: &Counted) -> u32 {
-        self.list.get(event.user as usize).map_or(0, |user| user.seen[ANY] ^ user.ring.warm())
+        self.list.get(event.user as usize).map_or(0, |user| user.seen ^ user.minute.events ^ user.pace.warm())
             ^ self.unusual.warm(event)
     }
 
     /// Takes the next event in order, and decides whether its user is a labelled bot.
     #[inline]
     pub fn count(&mut self, event: &mut Counted, slice: u32, names: &Directory, found: &mut Vec<Anomaly>) {
-        let number = event.user as usize;
-        if number >= self.list.len() {
-            self.list.resize(number + 1, User::default());
+        if event.user as usize >= self.list.len() {
+            self.list.resize(event.user as usize + 1, User::default());
         }
-        let user = &mut self.list[number];
-        if slice + 1 - user.seen[ANY].min(slice) > self.horizon {
+        let user = &mut self.list[event.user as usize];
+        if slice + 1 - user.seen.min(slice) > self.horizon {
             // nothing of what was before is remembered; the number may even have been another user's
             user.pace.reset();
         }
-        let is_flagged = user.pace.next(&mut user.ring, event, self.window_ms);
+        let is_flagged = user.pace.next(event, self.window_ms);
         let was_labelled = event.ts < user.label_end;
         event.human = !is_flagged && !was_labelled;
         if is_flagged {
@@ -137,13 +136,17 @@ impl Users {
         let sums = self.sums.cell(event.site);
         sums.kinds.add(event.kind);
         sums.revenue += i128::from(event.value);
+        self.users.touch(event.site, &mut user.seen, slice);
+        if bought {
+            self.buyers.touch(event.site, &mut user.buyer_seen, slice);
+        }
         if event.human {
             sums.human.add(event.kind);
             sums.human_revenue += i128::from(event.value);
-        }
-        self.distinct.touch::<ANY, HUMAN>(event.site, &mut user.seen, event.human, slice);
-        if bought {
-            self.distinct.touch::<BUYER, HUMAN_BUYER>(event.site, &mut user.seen, event.human, slice);
+            self.human_users.touch(event.site, &mut user.human_seen, slice);
+            if bought {
+                self.human_buyers.touch(event.site, &mut user.human_buyer_seen, slice);
+            }
         }
     }
 
@@ -162,13 +165,20 @@ impl Users {
     pub fn end_slice(&mut self, slice: u32) -> Vec<(u32, SiteTotals)> {
         self.sums.end_slice();
         let totals = self.sums.window().map(|(site, sums)| {
-            let [users, human_users, buyers, human_buyers] = self.distinct.count(site);
-            let totals = SiteTotals { sums, users, buyers, human_users, human_buyers };
+            let totals = SiteTotals {
+                sums,
+                users: self.users.count(site),
+                buyers: self.buyers.count(site),
+                human_users: self.human_users.count(site),
+                human_buyers: self.human_buyers.count(site),
+            };
             (site, totals)
         });
         let totals = totals.collect();
         self.sums.next_slice();
-        self.distinct.next_slice(slice);
+        for distinct in [&mut self.users, &mut self.buyers, &mut self.human_users, &mut self.human_buyers] {
+            distinct.next_slice(slice);
+        }
         self.unusual.next_slice(slice);
         totals
     }
@@ -180,13 +190,16 @@ impl Users {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.list.capacity() * size_of::<User>() + self.unusual.bytes() + self.distinct.bytes()
+        self.list.capacity() * size_of::<User>()
+            + self.unusual.bytes()
+            + self.users.bytes()
+            + self.human_users.bytes()
     }
 }
 
 #[cold]
 fn anomaly(user: &User, event: &Counted, window_ms: i64, names: &Directory) -> Option<Anomaly> {
-    let flag = user.pace.why(&user.ring, event, window_ms)?;
+    let flag = user.pace.why(event, window_ms)?;
     Some(Anomaly {
         site_id: names.sites.text(event.site).to_owned(),
         kind: "bot".to_owned(),

@@ -11,40 +11,66 @@ use crate::names::Directory;
 use crate::shard::{Counted, Kinds};
 use crate::timers::Timers;
 
-/// Pages of a session that are kept without a list of its own.
-const FEW: usize = 16;
-
-/// A session, by the number of its name: the one that is open, or the last that was.
-///
-/// An event needs the first cache line, a page that is new the second, the beginning and the end of a session the third. They
-/// lie together, in one page of memory.
+/// Different pages of a session.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[repr(C, align(64))]
-pub(crate) struct Visit {
-    last: i64,
-    pub views: Views,
-    pub kinds: Kinds,
-    /// When any session of that name had its last event.
-    seen: [Seen; 1],
-    /// Slice of its first event.
-    pub begin: u32,
-    pub exit: u32,
-    is_open: bool,
-    /// Whether a timer is set for its number.
-    has_timer: bool,
-    /// Different pages in `few`.
-    few_count: u8,
-    /// The first of its different pages.
+struct Pages {
+    /// The first of them, beside the rest of the session's state.
     few: [u32; FEW],
-    start: i64,
-    pub site: u32,
-    user: u32,
-    pub entry: u32,
-    /// Different pages that have no place in `few`, sorted.
+    count: u32,
+    /// The others, sorted.
     more: Vec<u32>,
 }
 
-const _: () = assert!(std::mem::offset_of!(Visit, few) == 64 && size_of::<Visit>() == 192);
+/// Pages that are kept beside the rest of a session's state.
+const FEW: usize = 16;
+
+impl Pages {
+    #[inline]
+    fn insert(&mut self, page: u32) {
+        let count = self.count as usize;
+        if self.few.iter().take(count).any(|known| *known == page) {
+            return;
+        }
+        if count < FEW {
+            self.few[count] = page;
+            self.count += 1;
+        } else if let Err(place) = self.more.binary_search(&page) {
+            self.more.insert(place, page);
+            self.count += 1;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.count = 0;
+        self.more.clear();
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.few.iter().take(self.count as usize).chain(&self.more).copied()
+    }
+}
+
+/// A session, by the number of its name: the one that is open, or the last that was.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[repr(align(64))]
+pub(crate) struct Visit {
+    start: i64,
+    last: i64,
+    /// Slice of its first event.
+    pub begin: u32,
+    pub site: u32,
+    user: u32,
+    pub entry: u32,
+    pub exit: u32,
+    pub kinds: Kinds,
+    is_open: bool,
+    /// Whether a timer is set for its number.
+    has_timer: bool,
+    /// When any session of that name had its last event.
+    seen: Seen,
+    pub views: Views,
+    pages: Pages,
+}
 
 /// The last page views of a session.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -52,37 +78,23 @@ pub(crate) struct Views {
     /// Time and page of the last.
     pub at: i64,
     pub page: u32,
-    /// How many ways from page to page there are without a break, if they are known, and the last of them, the newest first.
+    /// The last ways from page to page without a break, the newest first, and how many of them there are.
+    pub trail: [u32; 2],
     pub ways: u8,
     /// Whether there was a view at all.
     pub any: bool,
-    pub trail: [u32; 2],
 }
 
 impl Visit {
-    /// Reads the cache lines that an event may need.
+    /// Reads each cache line.
     #[inline]
     fn warm(&self) -> u32 {
-        self.exit ^ self.few[0] ^ self.entry
-    }
-
-    /// Notes a page.
-    #[inline]
-    fn insert(&mut self, page: u32) {
-        let count = usize::from(self.few_count);
-        if self.few.iter().take(count).any(|known| *known == page) {
-            return;
-        }
-        if count < FEW {
-            self.few[count] = page;
-            self.few_count += 1;
-        } else if let Err(place) = self.more.binary_search(&page) {
-            self.more.insert(place, page);
-        }
-    }
-
-    fn pages(&self) -> impl Iterator<Item = u32> {
-        self.few.iter().take(usize::from(self.few_count)).chain(&self.more).copied()
+        self.start as u32
+            ^ self.exit
+            ^ self.pages.few[0]
+            ^ self.pages.few[FEW - 1]
+            ^ self.views.page
+            ^ self.seen
     }
 
     /// Exactly one page view and nothing else so far.
@@ -99,7 +111,7 @@ pub struct Visits {
     gap_slices: u32,
     list: Vec<Visit>,
     timers: Timers,
-    active: Distinct<1>,
+    active: Distinct,
 }
 
 impl Visits {
@@ -141,11 +153,10 @@ impl Visits {
         journeys: &mut Journeys,
         closed: &mut Vec<Session>,
     ) {
-        let number = event.session as usize;
-        if number >= self.list.len() {
-            self.list.resize(number + 1, Visit::default());
+        if event.session as usize >= self.list.len() {
+            self.list.resize(event.session as usize + 1, Visit::default());
         }
-        let visit = &mut self.list[number];
+        let visit = &mut self.list[event.session as usize];
         if visit.is_open && event.ts - visit.last >= self.gap_ms {
             close(visit, event.session, slice, names, journeys, closed);
         }
@@ -154,16 +165,16 @@ impl Visits {
                 journeys.goes_on(visit, slice);
             }
             if visit.exit != event.page {
-                visit.insert(event.page);
+                visit.pages.insert(event.page);
             }
         } else {
-            (visit.is_open, visit.start, visit.begin) = (true, event.ts, slice);
+            visit.is_open = true;
+            (visit.start, visit.begin) = (event.ts, slice);
             (visit.site, visit.user, visit.entry) = (event.site, event.user, event.page);
             (visit.kinds, visit.views) = (Kinds::default(), Views::default());
-            visit.few_count = 0;
-            visit.more.clear();
-            visit.insert(event.page);
-            journeys.begins(visit, event);
+            visit.pages.clear();
+            visit.pages.insert(event.page);
+            journeys.begins(visit, event, slice);
             if !visit.has_timer {
                 visit.has_timer = true;
                 self.timers.set(event.ts + self.gap_ms - 1, event.session);
@@ -171,9 +182,9 @@ impl Visits {
         }
         (visit.last, visit.exit) = (event.ts, event.page);
         visit.kinds.add(event.kind);
-        self.active.touch::<0, 0>(event.site, &mut visit.seen, false, slice);
+        self.active.touch(event.site, &mut visit.seen, slice);
         if event.event_type() == EventType::PageView {
-            journeys.views(&mut visit.views, event, slice);
+            journeys.views(visit, event, slice);
         }
     }
 
@@ -187,7 +198,7 @@ impl Visits {
         closed: &mut Vec<Session>,
     ) {
         while let Some((due, is_whole)) = self.timers.due(time) {
-            let warm = |number: &u32| self.list.get(*number as usize).map_or(0, |visit| visit.begin);
+            let warm = |number: &u32| self.list.get(*number as usize).map_or(0, Visit::warm);
             std::hint::black_box(due.iter().fold(0, |sum, number| sum ^ warm(number)));
             for &number in &due {
                 let visit = &mut self.list[number as usize];
@@ -202,7 +213,7 @@ impl Visits {
                     // what it refers to may not have been seen by others for long
                     if slice - visit.begin + self.gap_slices + 2 >= self.slices {
                         names.users.keep(visit.user, slice);
-                        visit.pages().for_each(|page| names.pages.keep(page, slice));
+                        visit.pages.iter().for_each(|page| names.pages.keep(page, slice));
                     }
                 }
             }
@@ -215,8 +226,7 @@ impl Visits {
 
     /// Different sessions with an event in the window.
     pub fn active(&self, site: u32) -> u32 {
-        let [active] = self.active.count(site);
-        active
+        self.active.count(site)
     }
 
     /// The first event of all sessions that are open.
@@ -231,7 +241,7 @@ impl Visits {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let pages: usize = self.list.iter().map(|visit| visit.more.capacity() * 4).sum();
+        let pages: usize = self.list.iter().map(|visit| visit.pages.more.capacity() * 4).sum();
         self.list.capacity() * size_of::<Visit>() + pages + self.active.bytes()
     }
 }
@@ -266,7 +276,7 @@ fn close(
         click_count: clicks,
         add_to_cart_count: carts,
         purchase_count: purchases,
-        distinct_pages: u64::from(visit.few_count) + visit.more.len() as u64,
+        distinct_pages: u64::from(visit.pages.count),
         entry_page: names.pages.text(visit.entry).to_owned(),
         exit_page: names.pages.text(visit.exit).to_owned(),
         bounced: visit.is_one_view(),
