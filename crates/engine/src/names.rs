@@ -95,8 +95,10 @@ impl Names {
         }
     }
 
-    /// Gives away the numbers of names that last occurred before slice `oldest`; in turns, one share of `turns` per call.
-    pub fn release(&mut self, oldest: u32, turn: u32, turns: u32) {
+    /// Gives away the numbers of names that last occurred before slice `oldest`; in turns, one share of `turns` per call. Whether there
+    /// were any.
+    pub fn release(&mut self, oldest: u32, turn: u32, turns: u32) -> bool {
+        let before = self.free.len();
         let share = self.last.len().div_ceil(turns as usize);
         let begin = share * (turn % turns) as usize;
         for number in begin..(begin + share).min(self.last.len()) {
@@ -110,6 +112,7 @@ impl Names {
             self.free.push(number as u32);
             self.recent = None;
         }
+        self.free.len() > before
     }
 
     /// Names that have a number.
@@ -145,11 +148,12 @@ impl Directory {
     /// Gives away the numbers of names that nothing refers to once `slice` has ended.
     pub fn release(&mut self, slice: u32, horizons: &Horizons) {
         let oldest = |horizon: u32| (slice + 2).saturating_sub(horizon);
-        self.sites.release(oldest(horizons.pages), slice, TURNS);
-        self.pages.release(oldest(horizons.pages), slice, TURNS);
-        self.products.release(oldest(horizons.products), slice, TURNS);
-        self.users.release(oldest(horizons.users), slice, TURNS);
-        self.sessions.release(oldest(horizons.users), slice, TURNS);
+        // names refer to their site by its number: when a site goes, all its names go with it, whosever turn it is
+        let turns = if self.sites.release(oldest(horizons.pages), slice, TURNS) { 1 } else { TURNS };
+        self.pages.release(oldest(horizons.pages), slice, turns);
+        self.products.release(oldest(horizons.products), slice, turns);
+        self.users.release(oldest(horizons.users), slice, turns);
+        self.sessions.release(oldest(horizons.users), slice, turns);
     }
 
     /// Bytes held, without those of the texts.
@@ -214,5 +218,31 @@ mod tests {
         assert_eq!((names.live(), names.text(b.0)), (2, "/b"));
         let c = names.number(Fingerprint::of("/c", 0), 0, "/c", 3);
         assert_eq!((c, names.text(c)), (a.0, "/c"));
+    }
+
+    #[test]
+    fn a_site_goes_with_all_its_names() {
+        let config = Config::new(clickstream_event::Windows::new(6_000, 3_000).unwrap());
+        let horizons = Horizons::new(&config);
+        let of = |text: &str| Fingerprint::of(text, 0);
+        // a site comes again after so many slices, and another one just before; whoever's turn it is
+        for (first, gap) in (0..TURNS).flat_map(|first| (2..200).map(move |gap| (first, gap))) {
+            let mut all = Directory::default();
+            for slice in first..=first + gap {
+                if slice == first + gap - 1 {
+                    all.sites.number(of("other"), 0, "other", slice);
+                }
+                if slice == first || slice == first + gap {
+                    let site = all.sites.number(of("site"), 0, "site", slice);
+                    for text in ["/0", "/1", "/2", "/3", "/4"] {
+                        let page = all.pages.number(of(text), site, text, slice);
+                        assert_eq!(all.sites.text(all.pages.site(page)), "site", "{first} + {gap}");
+                        let user = all.users.number(of(text), site, text, slice);
+                        assert_eq!(all.users.site(user), site, "{first} + {gap}");
+                    }
+                }
+                all.release(slice, &horizons);
+            }
+        }
     }
 }

@@ -212,6 +212,7 @@ impl Visits {
                     self.timers.set(end, number);
                     // what it refers to may not have been seen by others for long
                     if slice - visit.begin + self.gap_slices + 2 >= self.slices {
+                        names.sites.keep(visit.site, slice);
                         names.users.keep(visit.user, slice);
                         visit.pages.iter().for_each(|page| names.pages.keep(page, slice));
                     }

@@ -8,7 +8,6 @@ use clickstream_engine::{Config, Engine, Saved, Shard, Verdict, Window};
 use clickstream_event::{Timestamp, Windows, topic};
 use clickstream_recount::{Expected, Record, Shape, golden, logs, recount, same};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 /// What came of a log.
 struct Outcome {
@@ -108,9 +107,7 @@ fn compare(expected: &Expected, found: &Outcome) {
 const BEGIN: i64 = 1_795_583_043_021;
 
 proptest! {
-    // the same logs in every run: a landing should not hang on one in tens of thousands. There is one, not found again yet: other
-    // seeds are worth trying
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, rng_seed: RngSeed::Fixed(20_261_126), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn equals_a_recount(case in logs::any_shape(BEGIN, 60), shards in 1usize..4, seed: u64) {
