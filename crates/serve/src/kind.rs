@@ -65,6 +65,11 @@ impl Kind {
         KINDS.iter().find(|kind| kind.topic == topic)
     }
 
+    /// Those with rows for every window.
+    pub fn windowed() -> impl Iterator<Item = &'static Kind> {
+        KINDS.iter().filter(|kind| kind.windowed)
+    }
+
     /// Its place among all kinds.
     pub fn index(&self) -> usize {
         KINDS.iter().position(|kind| kind.name == self.name).unwrap_or(0)

@@ -10,13 +10,11 @@ use super::pending::{Batch, Pending};
 use super::{Incoming, Shared};
 use crate::frame::Frame;
 use crate::head;
-use crate::kind::{KINDS, Kind};
+use crate::kind::Kind;
 use crate::store::{EventLimit, FrameMark, Store};
 
 /// After its site's row a window is over, as far as a kind without rows is concerned.
 const CLOSED_AFTER: Duration = Duration::from_millis(1_500);
-/// Windows that are closed again at a start: those that were about to be closed when the last process was killed are among them.
-const CLOSED_AGAIN: u32 = 50;
 /// How often to look for what is old.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// How often to count sessions and anomalies.
@@ -67,7 +65,8 @@ impl Filing {
     }
 
     pub fn run(mut self, queue: &Receiver<Option<Incoming>>) {
-        match self.store.last_windows(CLOSED_AGAIN) {
+        match self.store.open_windows() {
+            // the last process was killed before it closed them
             Ok(windows) => {
                 let at = Instant::now() + CLOSED_AFTER;
                 self.closing.extend(windows.into_iter().map(|(site, end)| (at, site, end)));
@@ -164,7 +163,7 @@ impl Filing {
 
     fn close_windows(&mut self, now: Instant) {
         let due = self.closing.partition_point(|(at, _, _)| *at <= now);
-        let windowed: Vec<&'static Kind> = KINDS.iter().filter(|kind| kind.windowed).collect();
+        let windowed: Vec<&'static Kind> = Kind::windowed().collect();
         for (_, site, at) in self.closing.drain(..due).collect::<Vec<_>>() {
             match self.store.close_window(&site, at, &windowed) {
                 Ok(marks) => self.show(&marks),

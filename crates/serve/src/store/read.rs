@@ -244,7 +244,7 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()?;
             let mut count = db.prepare_cached("SELECT rows FROM span WHERE kind = ?1 AND site = ?2 AND at = ?3")?;
             for window in &mut windows {
-                for kind in crate::kind::KINDS.iter().filter(|kind| kind.windowed) {
+                for kind in Kind::windowed() {
                     let rows: Option<i64> =
                         count.query_row(params![kind.name, site, window.at], |row| row.get(0)).optional()?;
                     window.rows += rows.unwrap_or(0) as u64;
@@ -254,13 +254,14 @@ impl Store {
         })
     }
 
-    /// The last windows that have a row of their site: site and end, in no order.
-    pub fn last_windows(&self, limit: u32) -> Result<Vec<(String, i64)>, StoreError> {
+    /// Windows that have their site's row, but have not been closed (see [`Store::close_window`]) for kinds without rows: site and end.
+    pub fn open_windows(&self) -> Result<Vec<(String, i64)>, StoreError> {
         self.read(|db| {
             db.prepare_cached(
-                "SELECT site, at FROM span WHERE kind = 'site-metrics' AND tier = 0 ORDER BY at DESC LIMIT ?1",
+                "SELECT site, at FROM span WHERE tier = 0 GROUP BY site, at
+                 HAVING count(*) < ?1 AND max(kind = 'site-metrics')",
             )?
-            .query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([Kind::windowed().count() as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()
         })
     }

@@ -101,7 +101,7 @@ impl Cluster {
                 ],
                 log: layout.log_of(name),
                 archive: Some(archive),
-                nice: if name == "taskmanager" { TASK_MANAGER_NICE } else { 0 },
+                nice: 0,
             }
         };
         let heap = self.memory.heap();
@@ -151,15 +151,18 @@ impl Cluster {
                     vec![],
                 ),
             ),
-            spec(
-                "taskmanager",
-                String::new(),
-                jvm(
-                    task_manager_options,
-                    "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
-                    self.memory_options(),
-                ),
-            ),
+            Spec {
+                nice: TASK_MANAGER_NICE,
+                ..spec(
+                    "taskmanager",
+                    String::new(),
+                    jvm(
+                        task_manager_options,
+                        "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+                        self.memory_options(),
+                    ),
+                )
+            },
             spec(
                 "sql-gateway",
                 self.gateway_url(),

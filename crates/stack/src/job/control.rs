@@ -175,7 +175,7 @@ impl JobControl {
         let mut healthy_at = Instant::now();
         let mut seen_failing = false;
         let slide = Duration::from_millis(self.parameters.windows.slide_ms().unsigned_abs());
-        let mut checkpoints = (String::new(), Rhythm::new(self.execution.checkpoint_interval, slide));
+        let mut checkpoints = Rhythm::new(self.execution.checkpoint_interval, slide);
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let job = match self.alive().await {
@@ -223,16 +223,13 @@ impl JobControl {
         }
     }
 
-    /// Begins a checkpoint of the job if it is time; `rhythm` is that of the job named with it.
-    async fn checkpoint_when_due(&self, job: &str, (of, rhythm): &mut (String, Rhythm)) {
-        if of != job {
-            job.clone_into(of);
-            rhythm.restart();
-        }
-        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let now = Instant::now();
-        if rhythm.is_due(now, since_epoch) && self.rest.begin_checkpoint(job, "CONFIGURED").await.is_some() {
-            rhythm.begun(now);
+    /// Begins a checkpoint of the job if it is time.
+    async fn checkpoint_when_due(&self, job: &str, rhythm: &mut Rhythm) {
+        let (now, since_epoch) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+        if rhythm.is_due(job, now, since_epoch)
+            && self.rest.begin_checkpoint(job, "CONFIGURED").await.is_some()
+        {
+            rhythm.begun(job, now);
         }
     }
 

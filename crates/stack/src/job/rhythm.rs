@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 /// Slides shorter than this have no middle that would be worth waiting for.
 const SHORTEST_SLIDE: Duration = Duration::from_secs(4);
 
-/// The rhythm of one job's checkpoints.
+/// The rhythm of checkpoints.
 #[derive(Debug)]
 pub(super) struct Rhythm {
     interval: Duration,
     slide: Duration,
-    last: Option<Instant>,
+    /// The last one: of what job, and when it was begun.
+    last: Option<(String, Instant)>,
 }
 
 impl Rhythm {
@@ -24,10 +25,10 @@ impl Rhythm {
         Self { interval, slide, last: None }
     }
 
-    /// Whether one is due, `since_epoch` being the time of day.
-    pub(super) fn is_due(&self, now: Instant, since_epoch: Duration) -> bool {
-        let Some(last) = self.last else { return true };
-        let since = now.saturating_duration_since(last);
+    /// Whether one of the job is due, `since_epoch` being the time of day. Of a job that had none, nothing is saved yet.
+    pub(super) fn is_due(&self, job: &str, now: Instant, since_epoch: Duration) -> bool {
+        let Some((_, last)) = self.last.as_ref().filter(|(of, _)| of == job) else { return true };
+        let since = now.saturating_duration_since(*last);
         if self.slide < SHORTEST_SLIDE || self.interval < self.slide {
             return since >= self.interval;
         }
@@ -37,14 +38,9 @@ impl Rhythm {
         in_the_middle && since + self.slide * 2 / 5 >= self.interval || since >= self.interval + self.slide
     }
 
-    /// Notes that one was begun.
-    pub(super) fn begun(&mut self, now: Instant) {
-        self.last = Some(now);
-    }
-
-    /// Another job runs: nothing of it is saved yet.
-    pub(super) fn restart(&mut self) {
-        self.last = None;
+    /// Notes that one of the job was begun.
+    pub(super) fn begun(&mut self, job: &str, now: Instant) {
+        self.last = Some((job.to_owned(), now));
     }
 }
 
@@ -58,9 +54,9 @@ mod tests {
         let start = Instant::now();
         let ask = |rhythm: &mut Rhythm, ms: u64| {
             let now = start + Duration::from_millis(ms);
-            let due = rhythm.is_due(now, Duration::from_millis(1_795_000_000_000 + ms));
+            let due = rhythm.is_due("job", now, Duration::from_millis(1_795_000_000_000 + ms));
             if due {
-                rhythm.begun(now);
+                rhythm.begun("job", now);
             }
             due
         };
@@ -77,6 +73,14 @@ mod tests {
             assert!(apart[2..].iter().all(|ms| *ms == 20_000), "{times:?}");
             assert!(times[1..].iter().all(|ms| (3_000..8_000).contains(&(ms % 10_000))), "{times:?}");
         }
+    }
+
+    #[test]
+    fn another_job_is_saved_at_once() {
+        let mut rhythm = Rhythm::new(Duration::from_secs(20), Duration::from_secs(10));
+        let now = Instant::now();
+        rhythm.begun("one", now);
+        assert!(!rhythm.is_due("one", now, Duration::ZERO) && rhythm.is_due("other", now, Duration::ZERO));
     }
 
     #[test]
