@@ -14,6 +14,11 @@
 //! | [`serving`] | store, REST, live stream and dashboard beside the pipeline |
 //! | [`logging`] | our own log, in a file |
 
+/// `println!` for readers that may go away, as `head` does.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::console::emit(&format!("{}\n", format_args!($($text)*))) };
+}
+
 mod cli;
 mod collecting;
 mod commands;

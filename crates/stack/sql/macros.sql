@@ -13,8 +13,10 @@ COALESCE(CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', {{ time }})
 {% macro window_bounds() %}{{ rfc3339('window_start') }}, {{ rfc3339('window_end') }}{% endmacro %}
 
 {#- After a replay, the windows that are written, and the condition that a row of that time in ms is. (That a count is asked, too,
-    keeps the planner from asking the question before it aggregates: it would copy each row into every window for that.) -#}
+    keeps the planner from asking the question before it aggregates: it would copy each row into every window for that. Beside another
+    condition it has to be another count than that asks for.) -#}
 {% macro emit_from(count) %}{% if emit_from_ms is not none %}WHERE (window_start >= TIMESTAMP '{{ emit_from_time }}' OR {{ count }} < 0){% endif %}{% endmacro %}
+{% macro and_emitted(count) %}{% if emit_from_ms is not none %} AND (window_start >= TIMESTAMP '{{ emit_from_time }}' OR {{ count }} < 0){% endif %}{% endmacro %}
 {% macro is_emitted(ms, count='') %}{% if emit_from_ms is none %}TRUE{% elif count %}({{ ms }} >= {{ emit_from_ms }} OR {{ count }} < 0){% else %}{{ ms }} >= {{ emit_from_ms }}{% endif %}{% endmacro %}
 
 {#- Where the rows of a result topic go. Rows wait `linger_ms` for others to travel with, where there are many; every batch is a
@@ -42,7 +44,7 @@ COALESCE(CASE WHEN {{ slice_of('ts') }} - {{ slice_of(previous_ts) }} < {{ slice
 
 {#- Events by type, as rows of one slide count them, and their sums over the slides of a window. -#}
 {% macro event_counts() -%}
-COUNT(*) AS event_count,
+COUNT(event_type) AS event_count,
        COUNT(*) FILTER (WHERE event_type = 'page_view') AS view_count,
        COUNT(*) FILTER (WHERE event_type = 'click') AS click_count,
        COUNT(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart_count,
@@ -52,32 +54,35 @@ COUNT(*) AS event_count,
 SUM(view_count) AS view_count, SUM(click_count) AS click_count,
          SUM(add_to_cart_count) AS add_to_cart_count, SUM(purchase_count) AS purchase_count
 {%- endmacro %}
-{#- The same over the events that count as human. -#}
-{% macro human_sums(counts) -%}
-{% for count in counts -%}
-SUM(CASE WHEN human_distance >= 0 THEN {{ count }} ELSE 0 END) AS human_{{ count }}{% if not loop.last %}, {% endif %}
-{%- endfor %}
+{#- The same of the events that count as human. -#}
+{% macro human_event_counts() -%}
+COUNT(*) FILTER (WHERE event_type = 'page_view' AND is_human) AS human_view_count,
+       COUNT(*) FILTER (WHERE event_type = 'click' AND is_human) AS human_click_count,
+       COUNT(*) FILTER (WHERE event_type = 'add_to_cart' AND is_human) AS human_add_to_cart_count,
+       COUNT(*) FILTER (WHERE event_type = 'purchase' AND is_human) AS human_purchase_count
+{%- endmacro %}
+{% macro sums_of_human_counts() -%}
+SUM(human_view_count) AS human_view_count, SUM(human_click_count) AS human_click_count,
+         SUM(human_add_to_cart_count) AS human_add_to_cart_count, SUM(human_purchase_count) AS human_purchase_count
 {%- endmacro %}
 
-{#- The number of the slide that begins at a time, modulo {{ slices }}: its place in the cycle of slides.
-    (RAND() >= 0 is always true and keeps the planner from copying the expression into every counter.) -#}
-{% macro phase_of(window_start) -%}
-CASE WHEN RAND() >= 0 THEN COALESCE(MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', CAST({{ window_start }} AS TIMESTAMP(3))) / {{ slide_s }}, {{ slices }}), 0) ELSE 0 END
+{#- The number of the slide a time attribute is in, counted since the epoch. -#}
+{% macro slide_number(time) %}CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', CAST({{ time }} AS TIMESTAMP(3))) / {{ slide_s }} AS BIGINT){% endmacro %}
+
+{#- Unique users without sets of users: see page_metrics.sql. An event is an appearance of its user if it is the first in its slide, and makes a pair if
+    there was another appearance within a window before it. -#}
+{% macro is_appearance(distance) %}CASE WHEN {{ distance }} > 0 THEN 1 ELSE 0 END{% endmacro %}
+{% macro is_pair(distance) %}CASE WHEN {{ distance }} > 0 AND {{ distance }} < {{ slices }} THEN 1 ELSE 0 END{% endmacro %}
+
+{#- Of rows with a `previous_slide` within a window before them: the same rows once more, at the later `window_time` in which a window no longer
+    holds the previous slide. Of all windows that hold the row it is the one that begins with the next slide. -#}
+{% macro when_parted(table, time) -%}
+HOP(TABLE {{ table }}, DESCRIPTOR({{ time }}), {{ slide() }}, {{ size() }})
+WHERE {{ slide_number('window_start') }} = previous_slide + 1
 {%- endmacro %}
 
-{#- Counter c sums the events that are their key's first in a window whose last slice is c modulo {{ slices }}: such a window
-    ends MOD(c - phase, {{ slices }}) slices after the event's own. -#}
-{% macro count_first(name, distance='distance', weight='weight') -%}
-{% for c in range(slices) -%}
-SUM(CASE WHEN {{ distance }} - phase >= {{ slices - c }} OR (phase > {{ c }} AND {{ distance }} - phase >= {{ -c }}) THEN {{ weight }} ELSE 0 END) AS {{ name }}_{{ c }}
-{%- if not loop.last %},
-         {% endif %}
-{%- endfor %}
-{%- endmacro %}
-
-{#- Two counters in one number, the second one above 32 bits: a weight that counts in both, and one that counts in the second. -#}
-{% macro in_both(weight, is_second) %}CASE WHEN {{ is_second }} THEN {{ weight }} * 4294967297 ELSE {{ weight }} END{% endmacro %}
-{% macro in_second(weight) %}{{ weight }} * 4294967296{% endmacro %}
+{#- The newest value in a window of a number that changes from slide to slide: as the lower 31 bits of a number that grows with the slide. -#}
+{% macro newest(number) %}MOD(MAX(slide_number * 2147483648 + {{ number }}), 2147483648){% endmacro %}
 
 {#- Sums in a sliding window for keys that are many: of columns `keys` and a weight, as column `name`. `slide_number` is the number of
     the row's slide since the epoch.
@@ -110,15 +115,6 @@ UNION ALL
 {% endif %}
 {%- endfor %}
 {%- endmacro %}
-
-{#- The counter of the window's own last slice, and its two parts. (RAND() >= 0 again: the choice is made once, not in every place
-    that uses it; Java's methods end at 64 KB.) -#}
-{% macro pick(name) -%}
-CASE WHEN RAND() >= 0 THEN CASE MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end) / {{ slide_s }} - 1, {{ slices }})
-{%- for c in range(slices) %} WHEN {{ c }} THEN {{ name }}_{{ c }}{% endfor %} END END
-{%- endmacro %}
-{% macro first_of(two) %}MOD({{ two }}, 4294967296){% endmacro %}
-{% macro second_of(two) %}{{ two }} / 4294967296{% endmacro %}
 
 {#- The time of the event that is the user's k-th before this one; NULL if there is none. -#}
 {% macro ts_before(k) %}ring[CAST(MOD(n + {{ ring - k }}, {{ ring }}) AS INT) + 1]{% endmacro %}

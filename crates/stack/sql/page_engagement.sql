@@ -1,7 +1,8 @@
 -- Page engagement: how long people stayed on a page.
 --
 -- A median of all stays would have to keep them. Instead each falls into one of {{ stay_bounds | length }} classes, and the counters say how many
--- stays are not longer than the bound of a class: the median is that of the first class that holds half of them.
+-- stays are not longer than the bound of a class: the median is that of the first class that holds half of them. Two counters share a
+-- number, one of them above 32 bits.
 CREATE TEMPORARY VIEW stays AS
 SELECT site_id, page_1 AS page_url, stay_ms, event_time,
        CASE {% for bound in stay_bounds %}WHEN stay_ms <= {{ bound }} THEN {{ loop.index0 }} {% endfor %}END AS stay_class
@@ -21,11 +22,12 @@ CREATE TEMPORARY TABLE page_engagement (
 
 INSERT INTO page_engagement
 SELECT site_id, {{ window_bounds() }}, page_url, stay_count, CAST(stay_ms AS DOUBLE) / stay_count,
-       CASE {% for bound in stay_bounds %}WHEN 2 * within_{{ loop.index0 }} >= stay_count THEN {{ bound }} {% endfor %}END
+       CASE {% for bound in stay_bounds %}{% set n = loop.index0 -%}
+       WHEN 2 * ({% if n % 2 == 0 %}MOD(within_{{ n // 2 }}, 4294967296){% else %}within_{{ n // 2 }} / 4294967296{% endif %}) >= stay_count THEN {{ bound }} {% endfor %}END
 FROM (
   SELECT site_id, window_start, window_end, page_url, SUM(stay_count) AS stay_count, SUM(stay_ms) AS stay_ms,
-         {% for bound in stay_bounds -%}
-         SUM(CASE WHEN stay_class <= {{ loop.index0 }} THEN stay_count ELSE 0 END) AS within_{{ loop.index0 }}
+         {% for n in range(0, stay_bounds | length, 2) -%}
+         SUM(CASE WHEN stay_class <= {{ n }} THEN stay_count * 4294967297 WHEN stay_class <= {{ n + 1 }} THEN stay_count * 4294967296 ELSE 0 END) AS within_{{ n // 2 }}
          {%- if not loop.last %},
          {% endif %}{% endfor %}
   FROM HOP(TABLE stay_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})

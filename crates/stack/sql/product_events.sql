@@ -1,7 +1,7 @@
 -- Events of products with what the same user did with the product before: the distance (see page_metrics.sql), and when and in
 -- which session the product was last viewed. (LAST_VALUE passes over what is NULL.)
 CREATE TEMPORARY VIEW product_events AS
-SELECT site_id, product_id, user_id, event_type, event_time, {{ distance_from('previous_ts') }} AS distance,
+SELECT site_id, product_id, user_id, event_type, event_time, ts, {{ distance_from('previous_ts') }} AS distance,
        event_type = 'purchase' AND (session_id = view_session AND ts - view_ts < {{ window_ms }}) IS NOT TRUE AS is_unviewed_purchase
 FROM (
   SELECT *, LAG(ts) OVER history AS previous_ts,

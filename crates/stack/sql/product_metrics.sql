@@ -1,22 +1,39 @@
 -- Product metrics: the page metrics by product, over the events that have one. page_metrics.sql explains them.
-CREATE TEMPORARY VIEW product_slices AS
-SELECT site_id, product_id, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
-       {{ event_counts() }}
-FROM TUMBLE(TABLE product_events, DESCRIPTOR(event_time), {{ slide() }})
-GROUP BY site_id, product_id, distance, window_start, window_end, window_time;
+CREATE TEMPORARY VIEW product_returns AS
+SELECT site_id, product_id, event_time, {{ slice_of('ts') }} - distance AS previous_slide
+FROM product_events
+WHERE distance > 0 AND distance < {{ slices }};
+
+CREATE TEMPORARY VIEW product_changes AS
+SELECT site_id, product_id, event_time AS change_time, event_type, {{ is_appearance('distance') }} AS appearance, {{ is_pair('distance') }} AS pair_change
+FROM product_events
+UNION ALL
+SELECT site_id, product_id, window_time, CAST(NULL AS STRING), 0, -1
+FROM {{ when_parted('product_returns', 'event_time') }};
+
+CREATE TEMPORARY VIEW product_sums AS
+SELECT site_id, product_id, window_time AS slice_time, {{ slide_number('window_start') }} AS slide_number,
+       {{ event_counts() }},
+       SUM(CAST(appearance AS BIGINT)) AS appearances, SUM(CAST(pair_change AS BIGINT)) AS pair_change, PROCTIME() AS slide_order
+FROM TUMBLE(TABLE product_changes, DESCRIPTOR(change_time), {{ slide() }})
+GROUP BY site_id, product_id, window_start, window_end, window_time;
+
+CREATE TEMPORARY VIEW product_totals AS
+SELECT *, SUM(pair_change) OVER (PARTITION BY site_id, product_id ORDER BY slide_order) AS pairs
+FROM product_sums;
 
 CREATE TEMPORARY VIEW product_windows AS
 SELECT site_id, window_start, window_end, product_id, view_count, click_count, add_to_cart_count, purchase_count,
-       {{ pick('unique_users') }} AS unique_users,
+       unique_users,
        {{ ratio('click_count', 'view_count') }} AS click_through_rate
 FROM (
-  SELECT site_id, window_start, window_end, product_id,
+  SELECT site_id, window_start, window_end, product_id, SUM(event_count) AS event_count,
          {{ sums_of_counts() }},
-         {{ count_first('unique_users', weight='event_count') }}
-  FROM HOP(TABLE product_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
+         SUM(appearances) - {{ newest('pairs') }} AS unique_users
+  FROM HOP(TABLE product_totals, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
   GROUP BY site_id, product_id, window_start, window_end
 )
-{{ emit_from('view_count') }};
+WHERE event_count > 0{{ and_emitted('view_count') }};
 
 CREATE TEMPORARY TABLE product_metrics (
   site_id STRING, window_start STRING, window_end STRING, product_id STRING,

@@ -1,41 +1,65 @@
 -- Site metrics: the whole site per window, with sessions, conversion and revenue.
 --
--- Users and sessions are counted by distance, as in page_metrics.sql. Buyers are few: an ordinary COUNT(DISTINCT) is
--- cheap for them.
-CREATE TEMPORARY VIEW site_events AS
-SELECT site_id, event_type, CASE WHEN event_type = 'purchase' THEN user_id END AS buyer, revenue, event_time, distance, human_distance
-FROM user_events;
+-- Users and sessions are counted by appearances and pairs, as in page_metrics.sql: an event comes once for its user, and where it is the
+-- first of its session in a slide, once more for that. Buyers are few: an ordinary COUNT(DISTINCT) is cheap for them.
+CREATE TEMPORARY VIEW user_returns AS
+SELECT site_id, event_time, human_distance = distance AS is_human, {{ slice_of('ts') }} - distance AS previous_slide
+FROM user_events
+WHERE distance > 0 AND distance < {{ slices }};
 
-CREATE TEMPORARY VIEW user_slices AS
-SELECT site_id, buyer, distance, human_distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase,
-       {{ event_counts() }},
-       SUM(revenue) AS revenue
-FROM TUMBLE(TABLE site_events, DESCRIPTOR(event_time), {{ slide() }})
-GROUP BY site_id, buyer, distance, human_distance, window_start, window_end, window_time;
+CREATE TEMPORARY VIEW session_appearances AS
+SELECT site_id, event_time, {{ is_pair('distance') }} AS pair_change
+FROM session_events
+WHERE distance > 0;
 
-CREATE TEMPORARY VIEW session_slices AS
-SELECT site_id, distance, window_time AS slice_time, {{ phase_of('window_start') }} AS phase, COUNT(*) AS event_count
-FROM TUMBLE(TABLE session_events, DESCRIPTOR(event_time), {{ slide() }})
-GROUP BY site_id, distance, window_start, window_end, window_time;
+CREATE TEMPORARY VIEW session_returns AS
+SELECT site_id, event_time, {{ slice_of('ts') }} - distance AS previous_slide
+FROM session_events
+WHERE distance > 0 AND distance < {{ slices }};
 
--- An event comes twice here, once for its user and once for its session. All but the sessions is summed over the first;
--- at distance 0 an event counts in no counter. A third row counts for the human users where their distance is another.
+CREATE TEMPORARY VIEW site_changes AS
+SELECT site_id, event_time AS change_time, event_type, revenue, human_distance >= 0 AS is_human,
+       {{ is_appearance('distance') }} AS appearance, {{ is_pair('distance') }} AS pair_change,
+       {{ is_appearance('human_distance') }} AS human_appearance, {{ is_pair('human_distance') }} AS human_pair_change,
+       0 AS session_appearance, 0 AS session_pair_change
+FROM user_events
+UNION ALL
+SELECT site_id, window_time, CAST(NULL AS STRING), CAST(NULL AS DECIMAL(18, 4)), FALSE, 0, -1, 0, CASE WHEN is_human THEN -1 ELSE 0 END, 0, 0
+FROM {{ when_parted('user_returns', 'event_time') }}
+UNION ALL
+SELECT site_id, event_time, CAST(NULL AS STRING), CAST(NULL AS DECIMAL(18, 4)), FALSE, 0, 0, 0, 0, 1, pair_change
+FROM session_appearances
+UNION ALL
+SELECT site_id, window_time, CAST(NULL AS STRING), CAST(NULL AS DECIMAL(18, 4)), FALSE, 0, 0, 0, 0, 0, -1
+FROM {{ when_parted('session_returns', 'event_time') }};
+
+CREATE TEMPORARY VIEW site_sums AS
+SELECT site_id, window_time AS slice_time, {{ slide_number('window_start') }} AS slide_number,
+       {{ event_counts() }}, SUM(revenue) AS revenue,
+       COUNT(event_type) FILTER (WHERE is_human) AS human_event_count,
+       {{ human_event_counts() }}, SUM(revenue) FILTER (WHERE is_human) AS human_revenue,
+       SUM(CAST(appearance AS BIGINT)) AS appearances, SUM(CAST(pair_change AS BIGINT)) AS pair_change,
+       SUM(CAST(human_appearance AS BIGINT)) AS human_appearances, SUM(CAST(human_pair_change AS BIGINT)) AS human_pair_change,
+       SUM(CAST(session_appearance AS BIGINT)) AS session_appearances, SUM(CAST(session_pair_change AS BIGINT)) AS session_pair_change,
+       PROCTIME() AS slide_order
+FROM TUMBLE(TABLE site_changes, DESCRIPTOR(change_time), {{ slide() }})
+GROUP BY site_id, window_start, window_end, window_time;
+
+-- What a slide adds to a window, and below it who bought.
 CREATE TEMPORARY VIEW site_slices AS
-SELECT site_id, slice_time, phase, distance AS user_distance, human_distance, CAST(0 AS BIGINT) AS session_distance,
-       {{ in_both('event_count', 'human_distance = distance') }} AS weight,
-       event_count, view_count, click_count, add_to_cart_count, purchase_count, buyer, revenue
-FROM user_slices
+SELECT site_id, slice_time, slide_number, event_count, view_count, click_count, add_to_cart_count, purchase_count, revenue,
+       human_event_count, human_view_count, human_click_count, human_add_to_cart_count, human_purchase_count, human_revenue,
+       appearances, SUM(pair_change) OVER so_far AS pairs,
+       human_appearances, SUM(human_pair_change) OVER so_far AS human_pairs,
+       session_appearances, SUM(session_pair_change) OVER so_far AS session_pairs,
+       CAST(NULL AS STRING) AS buyer, FALSE AS is_human_buyer
+FROM site_sums
+WINDOW so_far AS (PARTITION BY site_id ORDER BY slide_order)
 UNION ALL
-SELECT site_id, slice_time, phase, human_distance, CAST(-1 AS BIGINT), CAST(0 AS BIGINT), {{ in_second('event_count') }},
-       CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT),
-       CAST(NULL AS STRING), CAST(NULL AS DECIMAL(38, 4))
-FROM user_slices
-WHERE human_distance >= 0 AND human_distance <> distance
-UNION ALL
-SELECT site_id, slice_time, phase, CAST(0 AS BIGINT), CAST(-1 AS BIGINT), distance, event_count,
-       CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT),
-       CAST(NULL AS STRING), CAST(NULL AS DECIMAL(38, 4))
-FROM session_slices;
+SELECT site_id, event_time{% for n in range(19) %}, {{ 'CAST(NULL AS DECIMAL(38, 4))' if n in [6, 12] else 'CAST(NULL AS BIGINT)' }}{% endfor %},
+       user_id, NOT is_bot
+FROM user_events
+WHERE event_type = 'purchase';
 
 CREATE TEMPORARY VIEW site_windows AS
 SELECT site_id, window_start, window_end, event_count, view_count, click_count, add_to_cart_count, purchase_count,
@@ -48,24 +72,19 @@ SELECT site_id, window_start, window_end, event_count, view_count, click_count, 
        {{ ratio('human_buyers', 'human_unique_users') }} AS human_conversion_rate,
        COALESCE(human_revenue, 0) AS human_revenue
 FROM (
-  SELECT *, {{ first_of('two_counts') }} AS unique_users, {{ second_of('two_counts') }} AS human_unique_users
-  FROM (
-    SELECT *, {{ pick('users') }} AS two_counts, {{ pick('active_sessions') }} AS active_sessions
-    FROM (
-      SELECT site_id, window_start, window_end, SUM(event_count) AS event_count,
-             {{ sums_of_counts() }},
-             {{ human_sums(['event_count', 'view_count', 'click_count', 'add_to_cart_count', 'purchase_count']) }},
-             COUNT(DISTINCT buyer) AS buyers, SUM(revenue) AS revenue,
-             COUNT(DISTINCT CASE WHEN human_distance >= 0 THEN buyer END) AS human_buyers,
-             SUM(CASE WHEN human_distance >= 0 THEN revenue END) AS human_revenue,
-             {{ count_first('users', 'user_distance') }},
-             {{ count_first('active_sessions', 'session_distance') }}
-      FROM HOP(TABLE site_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
-      GROUP BY site_id, window_start, window_end
-    )
-  )
+  SELECT site_id, window_start, window_end, SUM(event_count) AS event_count,
+         {{ sums_of_counts() }},
+         SUM(human_event_count) AS human_event_count,
+         {{ sums_of_human_counts() }},
+         SUM(revenue) AS revenue, SUM(human_revenue) AS human_revenue,
+         COUNT(DISTINCT buyer) AS buyers, COUNT(DISTINCT buyer) FILTER (WHERE is_human_buyer) AS human_buyers,
+         SUM(appearances) - {{ newest('pairs') }} AS unique_users,
+         SUM(human_appearances) - {{ newest('human_pairs') }} AS human_unique_users,
+         SUM(session_appearances) - {{ newest('session_pairs') }} AS active_sessions
+  FROM HOP(TABLE site_slices, DESCRIPTOR(slice_time), {{ slide() }}, {{ size() }})
+  GROUP BY site_id, window_start, window_end
 )
-{{ emit_from('event_count') }};
+WHERE event_count > 0{{ and_emitted('view_count') }};
 
 CREATE TEMPORARY TABLE site_metrics (
   site_id STRING, window_start STRING, window_end STRING,

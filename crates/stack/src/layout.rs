@@ -15,6 +15,9 @@ pub struct Layout {
 /// Space that must be free before anything is started, in bytes.
 const MIN_FREE: u64 = 512 << 20;
 
+/// Begins the name of the directory of a `serve` of its own.
+const SERVE_ON: &str = "serve-";
+
 impl Layout {
     /// A layout under `root`, an absolute path once the directory exists.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -88,6 +91,36 @@ impl Layout {
         self.root.join("serve")
     }
 
+    /// The same for a `serve` of its own on a port.
+    pub fn serve_on(&self, port: u16) -> PathBuf {
+        self.root.join(format!("{SERVE_ON}{port}"))
+    }
+    /// The salt of the collector's visitor ids.
+    pub fn collector(&self) -> PathBuf {
+        self.root.join("collector")
+    }
+    /// All of these that exist: what is ours in the data directory.
+    pub fn everything(&self) -> Vec<PathBuf> {
+        let mut all = vec![
+            self.run(),
+            self.logs(),
+            self.flink(),
+            self.kafka(),
+            self.embedded(),
+            self.runtime(),
+            self.serve(),
+            self.collector(),
+        ];
+        let others = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        all.extend(
+            others
+                .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(SERVE_ON)))
+                .map(|entry| entry.path()),
+        );
+        all.retain(|path| path.exists());
+        all
+    }
+
     /// Logs of every process.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
@@ -124,6 +157,19 @@ pub fn free_space(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everything_is_what_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::prepare(dir.path()).unwrap();
+        for ours in [layout.serve(), layout.serve_on(9_000), layout.collector(), layout.kafka()] {
+            fs::create_dir_all(ours).unwrap();
+        }
+        fs::write(dir.path().join("mine.toml"), "").unwrap();
+        layout.everything().iter().for_each(|path| fs::remove_dir_all(path).unwrap());
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, ["mine.toml"]);
+    }
 
     #[test]
     fn a_file_is_no_data_directory() {

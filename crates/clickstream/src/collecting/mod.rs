@@ -56,7 +56,7 @@ impl Collecting {
         log: Box<dyn Log + Send>,
     ) -> Result<Self> {
         let url = format!("http://{}", listener.local_addr()?);
-        let collector = Collector::open(options(config), intake, &layout.root().join("collector"))
+        let collector = Collector::open(options(config), intake, &layout.collector())
             .context("the collector cannot keep its salt in the data directory")?;
         let shutdown = CancellationToken::new();
         let server = tokio::spawn({

@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 
 use crate::config::Config;
 use crate::config::layers::Settings;
+use crate::console::emit;
 
 use super::facts;
 
@@ -21,7 +22,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
                 ((*key).to_owned(), json!({ "value": setting.value, "source": setting.source }))
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        say!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(ExitCode::SUCCESS);
     }
     let rows = settings.0.iter().map(|(key, setting)| {
@@ -33,7 +34,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         };
         [(*key).to_owned(), value, setting.source.clone()]
     });
-    print!("{}", facts(std::iter::once(["key".into(), "value".into(), "from".into()]).chain(rows)));
-    println!("\nFor the collector and access logs, {}.", config.urls.describe());
+    emit(&facts(std::iter::once(["key".into(), "value".into(), "from".into()]).chain(rows)));
+    say!("\nFor the collector and access logs, {}.", config.urls.describe());
     Ok(ExitCode::SUCCESS)
 }

@@ -27,13 +27,13 @@ pub fn run(config: &Config) -> Result<ExitCode> {
             .iter()
             .map(|c| json!({ "name": c.name, "ok": c.ok, "found": c.found, "fix": c.fix }))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&list)?);
+        say!("{}", serde_json::to_string_pretty(&list)?);
     } else {
         for check in &checks {
             let mark = if check.ok { style("✓").green() } else { style("✗").red() };
-            println!("{mark} {}: {}", check.name, check.found);
+            say!("{mark} {}: {}", check.name, check.found);
             if !check.ok {
-                check.fix.lines().for_each(|line| println!("    {line}"));
+                check.fix.lines().for_each(|line| say!("    {line}"));
             }
         }
     }

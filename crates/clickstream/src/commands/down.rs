@@ -14,10 +14,10 @@ use crate::config::Config;
 pub fn run(config: &Config) -> Result<ExitCode> {
     let layout = Layout::new(&config.stack.data_dir);
     let Some(pid) = Lock::holder(&layout) else {
-        println!("nothing runs in {}", config.stack.data_dir.display());
+        say!("nothing runs in {}", config.stack.data_dir.display());
         return Ok(ExitCode::SUCCESS);
     };
-    // SAFETY: a plain system call; the process holds the lock, so the id is that of a running `up`.
+    // SAFETY: a plain system call. The id is that of a running `up`: the process has the lock file open.
     if unsafe { libc::kill(pid, libc::SIGTERM) } != 0 {
         bail!(
             "process {pid} could not be stopped: {}; it may belong to another user",
@@ -33,6 +33,6 @@ pub fn run(config: &Config) -> Result<ExitCode> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    println!("stopped");
+    say!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -40,7 +40,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
             tokio::time::sleep(Duration::from_secs(5)).await;
             let (counts, latency) = (producer.counts(), producer.latency(true));
             if config.json {
-                println!(
+                say!(
                     "{}",
                     serde_json::json!({ "type": "stats", "sent": counts.sent, "acknowledged": counts.acknowledged, "failed": counts.failed, "kafka_latency_p99_ms": latency.p99 })
                 );

@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use crate::config::layers::Settings;
 use crate::config::{Config, ConfigError, last_up, time_text};
 use crate::console::steps::Steps;
+use crate::console::{emit, reader_gone};
 
 /// Runs the command that was given.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
@@ -37,12 +38,9 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     match name {
         "completions" => {
             if let Some(shell) = matches.get_one::<clap_complete::Shell>("shell") {
-                clap_complete::generate(
-                    *shell,
-                    &mut crate::cli::command(),
-                    "clickstream",
-                    &mut std::io::stdout(),
-                );
+                let mut script = Vec::new();
+                clap_complete::generate(*shell, &mut crate::cli::command(), "clickstream", &mut script);
+                emit(&String::from_utf8_lossy(&script));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -50,13 +48,17 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         _ => {}
     }
     let mut settings = settings(matches)?;
+    let mut settings_since = None;
     if matches!(name, "verify" | "explain" | "serve" | "replay") {
-        last_up::adopt(&mut settings);
+        settings_since = last_up::adopt(&mut settings);
+    }
+    if matches!(name, "verify" | "explain") {
+        last_up::must_exist(&settings)?;
     }
     if name == "replay" && matches.get_flag("embedded") {
         settings.replace("engine", "embedded".into(), "--embedded".into());
     }
-    let config = Config::from_settings(&settings)?;
+    let config = Config { settings_since, ..Config::from_settings(&settings)? };
     match name {
         "status" => status::run(&config),
         "doctor" => doctor::run(&config),
@@ -76,7 +78,10 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
 }
 
 fn settings(matches: &ArgMatches) -> Result<Settings, ConfigError> {
-    Settings::load(matches, std::env::vars())
+    // names that are no text are not ours; a value that is none is for the check of its key
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    Settings::load(matches, variables)
 }
 
 fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
@@ -87,7 +92,7 @@ fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-/// Waits for Ctrl-C, or the signal `down` sends.
+/// Waits for Ctrl-C, the signal `down` sends, or that nobody reads any more what is printed.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminated = async {
@@ -101,6 +106,7 @@ async fn interrupted() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
+        () = reader_gone() => {}
     }
 }
 
@@ -125,12 +131,6 @@ fn page(text: &str) {
         }
     }
     emit(text);
-}
-
-/// Prints a text; when the reader has gone away, as `head` does, there is nobody to tell.
-fn emit(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Waits for the end of `--duration`; for ever, where there is none.
@@ -169,7 +169,7 @@ fn what_comes(config: &Config) -> String {
 /// Where to reach us, for whoever reads JSON lines.
 fn addresses(steps: &Steps, dashboard: &str, collector: Option<&str>) {
     if steps.is_json() {
-        println!(
+        say!(
             "{}",
             serde_json::json!({ "type": "addresses", "dashboard": dashboard, "collector": collector })
         );

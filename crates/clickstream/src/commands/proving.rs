@@ -30,6 +30,7 @@ pub fn start(config: &Config, open: OpenLog, shutdown: CancellationToken) -> Arc
     let mut proving = Proving {
         engine: config.engine_config(),
         since: Timestamp(Timestamp::now().0 - windows.size_ms() - windows.slide_ms()),
+        settings_since: config.settings_since,
         open,
         follower: None,
         before: ProofState::default(),
@@ -64,6 +65,7 @@ struct Proving {
     engine: clickstream_engine::Config,
     /// Windows that begin from here on are proven.
     since: Timestamp,
+    settings_since: Option<Timestamp>,
     open: OpenLog,
     follower: Option<Follower>,
     /// What earlier followers have found.
@@ -97,7 +99,10 @@ impl Proving {
     fn try_step(&mut self) -> anyhow::Result<()> {
         let follower = match &mut self.follower {
             Some(follower) => follower,
-            None => self.follower.insert(Follower::new((self.open)(), self.engine, Some(self.since), false)?),
+            None => self.follower.insert(
+                Follower::new((self.open)(), self.engine, Some(self.since), false)?
+                    .with_settings_since(self.settings_since),
+            ),
         };
         let report = follower.step()?;
         for difference in report.differences.iter().skip(self.shown).take(10) {

@@ -20,10 +20,9 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
         ))
         .into());
     }
-    let ours =
-        [layout.run(), layout.logs(), layout.flink(), layout.kafka(), layout.embedded(), layout.runtime()];
-    if !ours.iter().any(|dir| dir.exists()) {
-        println!("nothing to delete in {}", root.display());
+    let ours = layout.everything();
+    if ours.is_empty() {
+        say!("nothing to delete in {}", root.display());
         return Ok(ExitCode::SUCCESS);
     }
     if !yes {
@@ -38,18 +37,18 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            println!("nothing deleted");
+            say!("nothing deleted");
             return Ok(ExitCode::SUCCESS);
         }
     }
-    for dir in ours.iter().filter(|dir| dir.exists()) {
+    for dir in &ours {
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot delete {}", dir.display()))?;
     }
     // only if nothing of the user's is left in it
     let _ = std::fs::remove_dir(root);
-    if ours.iter().any(|dir| dir.exists()) {
+    if !layout.everything().is_empty() {
         bail!("something in {} was created again meanwhile", root.display());
     }
-    println!("deleted everything of clickstream in {}", root.display());
+    say!("deleted everything of clickstream in {}", root.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -34,10 +34,11 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     let layout = Layout::prepare(&config.stack.data_dir)?;
     let listener = serving::bind(config.http_port).await?;
     // each port has results of its own, so several can run beside each other and each goes on where it stopped
-    let name = format!("serve-{}", listener.local_addr()?.port());
+    let port = listener.local_addr()?.port();
+    let name = format!("serve-{port}");
     logging::to_file(&layout.log_of(&name), &config.log_level, config.log_json);
     broker::wait_ready(&kafka, Duration::from_secs(5), || None).await?;
-    let dir = layout.root().join(&name);
+    let dir = layout.serve_on(port);
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let mut serving = Serving::start(&config, &dir, listener)?;
     serving.follow_kafka(kafka.clone());

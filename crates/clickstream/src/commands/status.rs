@@ -6,6 +6,7 @@ use anyhow::Result;
 use clickstream_stack::layout::Layout;
 
 use crate::config::Config;
+use crate::console::emit;
 use crate::run_state::RunState;
 
 use super::facts;
@@ -15,14 +16,14 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     let layout = Layout::new(&config.stack.data_dir);
     let state = RunState::current(&layout);
     if config.json {
-        println!("{}", serde_json::to_string_pretty(&state)?);
+        say!("{}", serde_json::to_string_pretty(&state)?);
         return Ok(ExitCode::SUCCESS);
     }
     if state.state == "stopped" {
-        println!("nothing runs in {}; start with `clickstream up`", config.stack.data_dir.display());
+        say!("nothing runs in {}; start with `clickstream up`", config.stack.data_dir.display());
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} ({}), data in {}", state.state, state.engine, state.data_dir.display());
+    say!("{} ({}), data in {}", state.state, state.engine, state.data_dir.display());
     let header = ["component", "state", "process", "restarts", "address", "log"].map(String::from);
     let rows = state.components.iter().map(|component| {
         [
@@ -37,14 +38,14 @@ pub fn run(config: &Config) -> Result<ExitCode> {
             component.log.as_ref().map(|log| log.display().to_string()).unwrap_or_default(),
         ]
     });
-    print!("{}", facts(std::iter::once(header).chain(rows)));
+    emit(&facts(std::iter::once(header).chain(rows)));
     if let Some(job) = &state.job {
-        println!("Flink job {}: {}, {}", job.id.as_deref().unwrap_or("–"), job.state, job.resumed);
+        say!("Flink job {}: {}, {}", job.id.as_deref().unwrap_or("–"), job.state, job.resumed);
         if let Some(why) = &job.waiting_for {
-            println!("no results: {why}");
+            say!("no results: {why}");
         }
         if let Some(error) = &job.last_error {
-            println!("last failure: {error}");
+            say!("last failure: {error}");
         }
     }
     Ok(ExitCode::SUCCESS)

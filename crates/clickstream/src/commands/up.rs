@@ -1,5 +1,6 @@
 //! `clickstream up`: starts everything, shows the results, and stops everything in order.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,9 +31,9 @@ use super::watching::{Watching, every};
 use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
-pub async fn run(config: Config) -> Result<ExitCode> {
+pub async fn run(mut config: Config) -> Result<ExitCode> {
     match choose_engine(&config)? {
-        Choice::Flink => {}
+        Choice::Flink => check_path(&config.stack.data_dir)?,
         Choice::Embedded { instead_of } => return up_embedded::run(config, instead_of).await,
     }
     let steps = Arc::new(Steps::new(config.json));
@@ -49,7 +50,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    last_up::remember(&config, stack.layout(), "flink");
+    config.settings_since = last_up::remember(&config, stack.layout(), "flink");
     tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
     let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
     serving.follow_kafka(stack.kafka_address().to_owned());
@@ -65,6 +66,20 @@ pub async fn run(config: Config) -> Result<ExitCode> {
         stopping.elapsed().as_secs_f64()
     ));
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Characters with a meaning of their own in a class path, in SQL, or in the address of a file.
+const NOT_IN_PATHS: [char; 8] = [':', '\'', '"', '%', '#', '?', '*', '\\'];
+
+/// Refuses a data directory whose path Java or Flink would read as something else.
+fn check_path(data_dir: &Path) -> Result<(), ConfigError> {
+    let path = data_dir.to_string_lossy();
+    match path.chars().find(|c| NOT_IN_PATHS.contains(c) || c.is_control()) {
+        None => Ok(()),
+        Some(c) => Err(ConfigError(format!(
+            "the path {path:?} holds {c:?}, which Java and Flink take for something else: choose another --data-dir, or --embedded"
+        ))),
+    }
 }
 
 enum Choice {

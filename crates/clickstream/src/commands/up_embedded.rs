@@ -21,6 +21,7 @@ use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
+use crate::logs::Log;
 use crate::logs::embedded::EmbeddedLog;
 use crate::results::Arrived;
 use crate::run_state::RunState;
@@ -32,7 +33,7 @@ use super::watching::{Watching, every};
 use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
-pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
+pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
     let steps = Steps::new(config.json);
     if let Some(error) = &instead_of {
         notice(&steps, error);
@@ -48,8 +49,16 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     }
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
     let _lock = Lock::acquire(&layout)?;
-    last_up::remember(&config, &layout, "embedded");
+    config.settings_since = last_up::remember(&config, &layout, "embedded");
     let began = Instant::now();
+    if let Ok(held) = EmbeddedLog::new(&layout.embedded()).bounds(topic::EVENTS)
+        && held.len() > 0
+        && held.0.len() != config.stack.topics.event_partitions as usize
+    {
+        // the order of a key's events hangs on it
+        steps.line(&format!("the log has {} partitions and keeps them", held.0.len()));
+        config.stack.topics.event_partitions = held.0.len() as i32;
+    }
     let settings = Settings {
         dir: layout.embedded(),
         partitions: config.stack.topics.event_partitions as u32,
@@ -99,7 +108,7 @@ fn notice(steps: &Steps, error: &StackError) {
         style(&line).yellow()
     ));
     if steps.is_json() {
-        println!(
+        say!(
             "{}",
             serde_json::json!({ "type": "notice", "engine": "embedded", "message": error.to_string() })
         );

@@ -36,7 +36,7 @@ pub fn run(config: &Config, follow: bool) -> Result<ExitCode> {
     }
     let began = Instant::now();
     let outcome = crate::logs::open(config).and_then(|log| {
-        let mut report = prove(log.as_ref(), config.engine_config(), Timestamp::now)?;
+        let mut report = prove(log.as_ref(), config.engine_config(), config.settings_since, Timestamp::now)?;
         for difference in report.differences.iter_mut().take(10) {
             difference.found = found(log.as_ref(), difference)?;
         }
@@ -65,14 +65,15 @@ fn could_not_check(error: &anyhow::Error) -> Result<ExitCode> {
 fn keep_proving(config: &Config) -> Result<ExitCode> {
     let began = Instant::now();
     let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64).max(Duration::from_secs(1));
-    let mut follower = Follower::new(crate::logs::open(config)?, config.engine_config(), None, true)?;
+    let mut follower = Follower::new(crate::logs::open(config)?, config.engine_config(), None, true)?
+        .with_settings_since(config.settings_since);
     loop {
         let report = follower.step()?;
         let verdict = verdict(report);
         if config.json {
-            println!("{}", json!({ "verdict": verdict.0, "report": report }));
+            say!("{}", json!({ "verdict": verdict.0, "report": report }));
         } else if report.problems() == 0 {
-            println!(
+            say!(
                 "{} up to {}: {} rows and dead letters equal the recount of {} records",
                 style(if verdict.1 == 0 { "✓ proven" } else { "… nothing to compare" }).green(),
                 report.proven_to.map_or_else(|| "–".to_owned(), Timestamp::clock),
@@ -250,8 +251,8 @@ fn lines(report: &Report, config: &Config, took: Duration) -> Vec<[String; 2]> {
         (report.beyond, "rows are of windows that ended after the log was read"),
         (report.before, "rows are of windows before the first that is whole in the log"),
         (
-            report.other_shapes,
-            "rows are of windows of another shape, written before or after --window or --slide was changed",
+            report.other_settings,
+            "rows were written under other settings, before or after --window, --slide, --session-gap or another was changed",
         ),
         (report.written_again, "rows were written again, the same, as after a restart"),
         (report.letters_again, "dead letters were written again"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clickstream_collector::EventTime;
 use clickstream_event::page_url::{Query, UrlRules};
-use clickstream_event::{Rules, Windows};
+use clickstream_event::{Rules, Timestamp, Windows};
 use clickstream_stack::job::control::Execution;
 use clickstream_stack::job::template::{JobParameters, UniqueUsers};
 use clickstream_stack::kafka::topics::TopicPlan;
@@ -16,6 +16,9 @@ use clickstream_traffic::{GeneratorConfig, Injections, KeyStrategy};
 use super::ConfigError;
 use super::layers::Settings;
 use crate::console::sections::View;
+
+/// No setting needs a longer time, and times are added up.
+const MAX_TIME: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// What computes the results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +61,8 @@ pub struct Config {
     pub urls: UrlRules,
     /// What takes events over HTTP, if anything does.
     pub collector: Option<CollectorConfig>,
+    /// Since when results are counted with these settings, if they were counted with others before in the same data directory.
+    pub settings_since: Option<Timestamp>,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// Port of the dashboard.
@@ -253,6 +258,7 @@ impl Config {
                 slash: read.truth("url_slash")?,
             },
             collector,
+            settings_since: None,
             duration,
             http_port,
             view: read.choice("view", &View::ALL)?,
@@ -307,7 +313,9 @@ fn millis(time: Duration) -> i64 {
 /// `clickstream/` in the user's data directory.
 pub(super) fn default_data_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let base = std::env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
+    // by its definition a path that is not absolute does not count
+    let named = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = named.unwrap_or_else(|| home.join(".local/share"));
     base.join("clickstream")
 }
 
@@ -389,8 +397,12 @@ impl Reader<'_> {
     }
 
     fn time(&self, key: &str) -> Result<Duration, ConfigError> {
-        humantime::parse_duration(&self.settings.get(key).value)
-            .map_err(|_| self.wrong(key, "a time is needed, as 100ms, 10s, 5m or 1h"))
+        let time = humantime::parse_duration(&self.settings.get(key).value)
+            .map_err(|_| self.wrong(key, "a time is needed, as 100ms, 10s, 5m or 1h"))?;
+        if time > MAX_TIME {
+            return Err(self.wrong(key, "a time of at most ten years is needed"));
+        }
+        Ok(time)
     }
 
     fn optional_time(&self, key: &str) -> Result<Option<Duration>, ConfigError> {

@@ -1,7 +1,6 @@
 //! The live view: the newest window and a footer, redrawn in place on a terminal, appended where nobody watches.
 
 use std::collections::VecDeque;
-use std::io::Write;
 
 use clickstream_event::Timestamp;
 use clickstream_event::rows::Anomaly;
@@ -9,6 +8,7 @@ use clickstream_top::text::thousands;
 use console::{Term, style};
 use serde_json::json;
 
+use crate::console::emit;
 use crate::console::sections::{View, anomaly_line};
 use crate::console::window::WindowView;
 use crate::results::Window;
@@ -227,9 +227,7 @@ impl Live {
 
 /// Prints a line; when the reader has gone away, there is nobody to tell.
 fn print_line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
-    let _ = out.flush();
+    emit(&format!("{text}\n"));
 }
 
 #[cfg(test)]

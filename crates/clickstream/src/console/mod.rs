@@ -3,6 +3,9 @@
 //! Drawing is pure where it can be: a view in, text out, the width as an argument.
 
 pub mod live;
+mod output;
 pub mod sections;
 pub mod steps;
 pub mod window;
+
+pub use output::{emit, reader_gone};

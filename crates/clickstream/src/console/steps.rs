@@ -52,10 +52,7 @@ impl Steps {
 
     fn json(kind: &str, step: &str, message: &str, took: Option<Duration>) {
         let took = took.map(|took| took.as_millis() as u64);
-        println!(
-            "{}",
-            serde_json::json!({ "type": kind, "step": step, "message": message, "took_ms": took })
-        );
+        say!("{}", serde_json::json!({ "type": kind, "step": step, "message": message, "took_ms": took }));
     }
 }
 

@@ -57,6 +57,11 @@ impl Follower {
         Ok(Self { log, config, proof, read, settled: from.clone(), from })
     }
 
+    /// See [`Proof::with_settings_since`].
+    pub fn with_settings_since(self, since: Option<Timestamp>) -> Self {
+        Self { proof: self.proof.with_settings_since(since), ..self }
+    }
+
     /// Reads what has come since the last step, and compares.
     pub fn step(&mut self) -> Result<&Report> {
         // rows first: every row stems from events that are in the log by then

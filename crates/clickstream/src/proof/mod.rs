@@ -7,7 +7,8 @@
 //! Three limits decide which rows it can speak of:
 //! - **from**: rows that look further back than the log does (its head was cut by retention, or reading began later) cannot be
 //!   recounted, see [`whole`], and windows before the first row of the present shape were counted otherwise. An event counts by its
-//!   event time, which is never later than its arrival; so all events from the first arrival on are known.
+//!   event time, which is never later than its arrival; so all events from the first arrival on are known. And what began before
+//!   somebody changed the session gap, say, may have been counted with another: it is compared, but what differs refutes nothing.
 //! - **to**: while the pipeline runs, the newest windows may be half written, and after a crash be written again; rows that are
 //!   there are compared at once, but a row is only missing when it should have been written a minute ago.
 //! - what **timing** decides: see [`timing`].
@@ -84,6 +85,8 @@ pub struct Proof {
     closed_to: Option<Timestamp>,
     /// Looked for only where there is memory for it.
     timing: Option<Timing>,
+    /// Since when results are counted with these settings, if they were counted with others before.
+    settings_since: Option<Timestamp>,
     /// Records on their way to the engine.
     chunk: Chunk,
     report: Report,
@@ -111,9 +114,20 @@ impl Proof {
             newest_written: None,
             closed_to: None,
             timing: timing.then(|| Timing::new(config)),
+            settings_since: None,
             chunk: Chunk::default(),
             report: Report::default(),
         }
+    }
+
+    /// The same where other settings held until then: by results that began before, nothing is refuted.
+    pub fn with_settings_since(self, since: Option<Timestamp>) -> Self {
+        Self { settings_since: since, ..self }
+    }
+
+    /// Whether what began then may have been counted with other settings, in part at least.
+    fn had_other_settings(&self, began: Timestamp) -> bool {
+        self.settings_since.is_some_and(|since| began < since)
     }
 
     /// What reads the records of the result topics for [`Proof::take`].
@@ -168,6 +182,8 @@ impl Proof {
         if let Some(same) = self.proven.said(found.slot, found.content.bits()) {
             if same && !found.misplaced {
                 self.report.written_again += 1;
+            } else if self.had_other_settings(found.span.0) {
+                self.report.other_settings += 1;
             } else {
                 self.report.differ(name);
                 self.report.add(Difference::differs(None, place));
@@ -183,6 +199,8 @@ impl Proof {
                 {
                     if before.content.equals(&found.content) && before.misplaced == found.misplaced {
                         self.report.written_again += 1;
+                    } else if self.had_other_settings(before.span.0) {
+                        self.report.other_settings += 1;
                     } else {
                         // a row that was overwritten differently: one of the two is wrong, whichever it is
                         self.report.differ(name);
@@ -286,8 +304,8 @@ impl Proof {
             if found.slot.windowed {
                 self.report.prove(found.span.1);
             }
-        } else if self.is_of_another_shape(&found) {
-            self.report.other_shapes += 1;
+        } else if self.is_of_another_shape(&found) || self.had_other_settings(found.span.0) {
+            self.report.other_settings += 1;
         } else if self.timing_touches(&expected) {
             self.report.timing_rows += 1;
         } else {
@@ -312,8 +330,10 @@ impl Proof {
         for key in settled {
             let Some(row) = self.waiting.remove(&key) else { continue };
             let end = row.span().1;
-            if is_windowed(row.topic()) && self.other_starts.contains_key(&end) {
-                self.report.other_shapes += 1;
+            if is_windowed(row.topic()) && self.other_starts.contains_key(&end)
+                || self.had_other_settings(row.span().0)
+            {
+                self.report.other_settings += 1;
             } else if row.settled_at(gap) < first {
                 self.report.before += 1;
             } else if self.timing_touches(&row) {
@@ -325,8 +345,8 @@ impl Proof {
         }
         let closed = self.closed_to.unwrap_or_default();
         for (key, found) in std::mem::take(&mut self.found) {
-            if self.is_of_another_shape(&found) {
-                self.report.other_shapes += 1;
+            if self.is_of_another_shape(&found) || self.had_other_settings(found.span.0) {
+                self.report.other_settings += 1;
             } else if found.settled_at > closed && (found.settled_at.0 % slide == 0 || !found.slot.windowed) {
                 self.found.insert(key, found);
             } else if found.deleted {

@@ -14,8 +14,13 @@ use crate::logs::{Bounds, Log};
 /// What the pipeline may still be writing for records of a log that is being written.
 const WRITING: Duration = Duration::from_millis(1_500);
 
-/// Reads events and results, recounts, compares.
-pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Result<Report> {
+/// Reads events and results, recounts, compares. What began before `settings_since` may have been counted with other settings.
+pub fn prove(
+    log: &dyn Log,
+    config: Config,
+    settings_since: Option<Timestamp>,
+    now: impl Fn() -> Timestamp,
+) -> Result<Report> {
     let events = log.bounds(topic::EVENTS)?;
     if events.len() == 0 {
         bail!("{} holds no events yet: nothing to prove", log.place());
@@ -26,7 +31,7 @@ pub fn prove(log: &dyn Log, config: Config, now: impl Fn() -> Timestamp) -> Resu
         std::thread::sleep(WRITING);
     }
     let whole_from = whole_from(log, &events)?;
-    let mut proof = Proof::new(config, events.0.len(), whole_from, true);
+    let mut proof = Proof::new(config, events.0.len(), whole_from, true).with_settings_since(settings_since);
     let parts = topic::written().map(|name| Ok((name, log.bounds(name)?)));
     let rows = log.open(&parts.collect::<Result<Vec<_>>>()?)?;
     std::thread::scope(|scope| {

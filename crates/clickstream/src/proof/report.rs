@@ -170,8 +170,8 @@ pub struct Report {
     pub pending: u64,
     /// Rows of windows that had not ended in the log yet when it was read.
     pub beyond: u64,
-    /// Rows that are not compared because windows were of another shape when they were written.
-    pub other_shapes: u64,
+    /// Rows that are not judged because windows, or other settings, were others when they were written.
+    pub other_settings: u64,
     /// The newest window of another shape.
     pub other_shape: Option<(Timestamp, Timestamp)>,
     /// Event time up to which the log is complete.

@@ -22,7 +22,7 @@ const BEGIN: i64 = 1_795_583_043_021;
 fn check(case: &Case, log: &MemoryLog) -> Report {
     let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
     let config = Config { session_gap_ms: case.shape.session_gap_ms, ..Config::new(windows) };
-    prove(log, config, || Timestamp(i64::MAX / 2)).unwrap()
+    prove(log, config, None, || Timestamp(i64::MAX / 2)).unwrap()
 }
 
 /// Logs with something in them: of steps that only repeat what was before, none may be left.
@@ -457,13 +457,66 @@ proptest! {
     }
 }
 
+/// The results of a log that was counted with one session gap until `since`, and from then on with a longer one.
+fn with_two_gaps(case: &Case, since: Timestamp) -> (Case, MemoryLog) {
+    let shape = Shape { session_gap_ms: case.shape.session_gap_ms + 1_500, ..case.shape };
+    let later = Case { shape, log: case.log.clone() };
+    let [mut before, mut after] = [case, &later].map(|case| MemoryLog::new(case, &case.log));
+    let end_of = |name: &str, row: &Value, case: &Case| {
+        let time = |field: &str| Timestamp::parse(row[field].as_str().unwrap()).unwrap();
+        match name {
+            topic::SESSIONS => Timestamp(time("session_end").0 + case.shape.session_gap_ms),
+            topic::ANOMALIES => time("detected_at"),
+            _ => time("window_end"),
+        }
+    };
+    for name in topic::written().filter(|name| *name != topic::DEAD_LETTERS) {
+        let old = before.rows(name, |row| end_of(name, row, case) < since);
+        let overwritten = after.rows(name, |row| end_of(name, row, &later) < since);
+        for (n, _) in overwritten.iter().rev() {
+            after.remove(name, *n);
+        }
+        old.iter().for_each(|(_, row)| after.append(name, row));
+    }
+    (later, after)
+}
+
+/// Rows that were counted with other settings before are no lies; of those that began later, all is said.
+#[test]
+fn a_change_of_settings_refutes_nothing() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let [mut refuted_without, mut refuted_forgeries] = [0; 2];
+    for _ in 0..60 {
+        let case = written(80).new_tree(&mut runner).unwrap().current();
+        let arrivals = || case.log.iter().map(|record| record.arrival);
+        let since = Timestamp(arrivals().min().unwrap().midpoint(arrivals().max().unwrap()));
+        let (later, mut log) = with_two_gaps(&case, since);
+        let windows = Windows::new(later.shape.window_ms, later.shape.slide_ms).unwrap();
+        let config = Config { session_gap_ms: later.shape.session_gap_ms, ..Config::new(windows) };
+        let problems = |log: &MemoryLog, since| {
+            prove(log, config, since, || Timestamp(i64::MAX / 2)).unwrap().problems()
+        };
+        assert_eq!(problems(&log, Some(since)), 0);
+        refuted_without += u32::from(problems(&log, None) > 0);
+        let newer = |row: &Value| Timestamp::parse(row["window_start"].as_str().unwrap()).unwrap() >= since;
+        if let Some((n, mut row)) = log.rows(topic::SITE_METRICS, newer).into_iter().next() {
+            row["event_count"] = json!(row["event_count"].as_u64().unwrap() + 1);
+            log.replace(topic::SITE_METRICS, n, &row);
+            assert!(problems(&log, Some(since)) > 0);
+            refuted_forgeries += 1;
+        }
+    }
+    assert!(refuted_without > 5 && refuted_forgeries > 5, "{refuted_without} {refuted_forgeries}");
+}
+
 /// Whoever reads the rows in a thread of its own says why it cannot.
 #[test]
 fn of_an_empty_log_nothing_is_said() {
     let shape = Shape { window_ms: 2_000, slide_ms: 1_000, session_gap_ms: 1_000, partitions: 2 };
     let log = MemoryLog::new(&Case { shape, log: Vec::new() }, &[]);
     let windows = Windows::new(shape.window_ms, shape.slide_ms).unwrap();
-    let refused = prove(&log, Config::new(windows), || Timestamp(BEGIN)).unwrap_err();
+    let refused = prove(&log, Config::new(windows), None, || Timestamp(BEGIN)).unwrap_err();
     assert!(refused.to_string().contains("no events yet"), "{refused}");
 }
 
@@ -474,7 +527,7 @@ fn rows_that_cannot_be_read_are_an_error() {
     let case = written(60).new_tree(&mut runner).unwrap().current();
     let log = MemoryLog { broken: true, ..MemoryLog::new(&case, &case.log) };
     let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
-    let error = prove(&log, Config::new(windows), || Timestamp(i64::MAX / 2)).unwrap_err();
+    let error = prove(&log, Config::new(windows), None, || Timestamp(i64::MAX / 2)).unwrap_err();
     assert_eq!(error.to_string(), "the disk is broken");
 }
 

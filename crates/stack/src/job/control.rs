@@ -276,6 +276,9 @@ impl JobControl {
             ("table.optimizer.reuse-optimize-block-with-digest-enabled", "true".into()),
             ("table.exec.sink.upsert-materialize", "NONE".into()),
             ("table.exec.state.ttl", format!("{ttl_s} s")),
+            // a window's operator buffers and adds up rows by itself; one before it, to send fewer rows, is four times the
+            // generated code, and on one machine there is no network to spare
+            ("table.optimizer.agg-phase-strategy", "ONE_PHASE".into()),
             // cutting generated classes into small methods takes seconds of every start; none of ours comes near what the JVM
             // refuses, and the few that it only interprets see one row per slide
             ("table.generated-code.max-length", "1000000".into()),

@@ -2,7 +2,8 @@
 //!
 //! **Memory.** `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
 //! dedup horizon only, and they are a large part of the state, so it gets a time to live of its own. What is remembered of a
-//! session must outlive the session gap, which may be much longer than a window; so that has one, too.
+//! session must outlive the session gap, which may be much longer than a window; so that has one, too. And a running total must not be forgotten before it has come
+//! back to zero, however slowly event time goes.
 //!
 //! **No detours.** Between two keyed operators Flink sends every row through a network buffer, to the task of its key. With
 //! parallelism 1 there is one such task, and the row is written, read and copied for nothing, seven times on its way. Where
@@ -19,7 +20,11 @@ use serde_json::Value;
 use super::lag;
 use crate::error::{Result, StackError};
 
-/// Gives deduplication and sessions in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
+/// How long a running total is kept after its last change. It comes back to zero by itself, within a window of event time; were it
+/// forgotten before, as it could be when a job falls behind, the numbers of its page would stay wrong.
+const RUNNING_TOTAL_TTL: &str = "1 d";
+
+/// Gives deduplication, sessions and running totals in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
 /// know: then better no job than one that forgets ids too early.
 ///
 /// A LAG in event time is refused. SQL gives LAG no frame, and Flink's default is RANGE: rows of one millisecond are all
@@ -37,8 +42,13 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32)
             if text.contains("LAG(") && !text.contains("orderBy=[sorted_order") {
                 return Err(fail(&format!("a LAG is not over rows sorted before: {text}")));
             }
-            if text.contains("partitionBy=[site_id, session_id]") {
-                node["configuration"]["table.exec.state.ttl"] = format!("{session_ttl_s} s").into();
+            let ttl = if text.contains("orderBy=[slide_order") {
+                Some(RUNNING_TOTAL_TTL.to_owned())
+            } else {
+                text.contains("partitionBy=[site_id, session_id]").then(|| format!("{session_ttl_s} s"))
+            };
+            if let Some(ttl) = ttl {
+                node["configuration"]["table.exec.state.ttl"] = ttl.into();
             }
         } else if kind.contains("deduplicate")
             && let Some(ttl) = node.pointer_mut("/state/0/ttl")
@@ -69,8 +79,9 @@ fn remove_exchanges(plan: &mut Value) {
         |node: &Value, name: &str| node.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let keeps_no_row = |node: &Value| {
         let description = text(node, "description");
-        let in_processing_time =
-            description.contains("orderBy=[sorted_order") || description.contains("orderBy=[processing_time");
+        let in_processing_time = ["sorted_order", "slide_order", "processing_time"]
+            .iter()
+            .any(|order| description.contains(&format!("orderBy=[{order}")));
         match text(node, "type") {
             kind if kind.contains("deduplicate") => true,
             kind if kind.contains("over-aggregate") => in_processing_time,

@@ -61,7 +61,7 @@ async fn proof(config: &Config, stack: &Stack, steps: &Steps) -> Result<(Report,
             std::thread::sleep(Duration::from_secs(3));
         }
         let began = Instant::now();
-        let report = prove(&log, engine, Timestamp::now)?;
+        let report = prove(&log, engine, None, Timestamp::now)?;
         Ok((report, began.elapsed()))
     });
     proving.await?

@@ -31,6 +31,7 @@ use clickstream_stack::ports::free_port;
 use clickstream_stack::{Stack, memory};
 
 use crate::config::{Config, ConfigError};
+use crate::console::emit;
 use crate::console::steps::Steps;
 
 use super::interrupted;
@@ -128,7 +129,7 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
                 // a run takes minutes: each line is shown as soon as it is known
                 let say = move |line: &str| match options.out {
                     Some(_) => steps.line(line),
-                    None => println!("{line}"),
+                    None => say!("{line}"),
                 };
                 let measure = move || engine::measure(&config, options.all_shapes, &mut { say });
                 return Ok(tokio::task::spawn_blocking(measure).await?);
@@ -178,7 +179,7 @@ pub async fn run(config: Config, options: Options) -> Result<ExitCode> {
         }
         // it has been shown line by line
         None if options.what == What::Engine => {}
-        None => print!("{text}"),
+        None => emit(&text),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,22 @@
+//! Standard output, whose reader may go away: as `head` does, with what it wanted.
+
+use std::io::{ErrorKind, Write};
+use std::sync::LazyLock;
+
+use tokio_util::sync::CancellationToken;
+
+static READER_GONE: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+
+/// Prints a text at once; where nobody reads any more, there is nobody to tell.
+pub fn emit(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        READER_GONE.cancel();
+    }
+}
+
+/// Waits until a text could not be printed because its reader had gone.
+pub async fn reader_gone() {
+    READER_GONE.cancelled().await;
+}
