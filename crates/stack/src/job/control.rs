@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +16,7 @@ use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
 use crate::job::rhythm::Rhythm;
 use crate::job::template::{self, JobParameters, Start};
+use crate::job::times;
 use crate::layout::Layout;
 
 /// The job's name in Flink's web UI.
@@ -122,7 +123,11 @@ impl JobControl {
         let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters))
             .await
             .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
-        self.compile(start, &definition).await?;
+        let is_compiled = self.saved_definition() == Some(definition.clone());
+        if !is_compiled || self.prepare(start).is_err() {
+            self.compile(&definition).await?;
+            self.prepare(start)?;
+        }
         let id = self.execute(start, None).await?;
         self.submitted(
             id,
@@ -242,8 +247,14 @@ impl JobControl {
         }
     }
 
+    /// The plan that runs, with the times of the last start that read the log.
     fn plan_file(&self) -> PathBuf {
         self.dir().join("plan.json")
+    }
+
+    /// The plan without times.
+    fn compiled_file(&self) -> PathBuf {
+        self.dir().join("plan.compiled.json")
     }
 
     fn saved_definition(&self) -> Option<String> {
@@ -257,7 +268,10 @@ impl JobControl {
             .options(None)
             .into_iter()
             .fold(String::new(), |all, (k, v)| all + &format!("SET '{k}' = '{v}';\n"));
-        Ok(format!("-- The job as it was submitted, with all names filled in.\n{options}\n{text}"))
+        Ok(format!(
+            "-- The job as it was submitted, with all names filled in. Plan: revision {}.\n{options}\n{text}",
+            plan::REVISION
+        ))
     }
 
     /// Seconds for which state is kept that is asked for a window or for `ms`, whichever is longer.
@@ -310,15 +324,16 @@ impl JobControl {
         options
     }
 
-    async fn compile(&self, start: Start, definition: &str) -> Result<()> {
+    /// Has Flink make a plan of the SQL, for a start at no time, and adapts it.
+    async fn compile(&self, definition: &str) -> Result<()> {
         let dir = self.dir();
         fs::create_dir_all(&dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
-        let statements = template::render(&self.parameters, start)?;
+        let statements = template::render(&self.parameters, Start::At(times::PLACEHOLDER))?;
         let session = Session::open(&self.gateway, &self.options(None)).await?;
         for statement in &statements.definitions {
             session.execute(statement).await?;
         }
-        let raw = dir.join("plan.compiled.json");
+        let raw = dir.join("plan.raw.json");
         let _ = fs::remove_file(&raw);
         let set = statements.inserts.join(";\n");
         session
@@ -333,12 +348,21 @@ impl JobControl {
         let dedup_ttl_s = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
         let session_ttl_s = self.remembered_for(self.parameters.session_gap_ms);
         let json = plan::adapt(&json, dedup_ttl_s, session_ttl_s, self.execution.parallelism)?;
-        let write = |name: &str, text: &str| {
-            fs::write(dir.join(name), text)
-                .map_err(StackError::io(format!("cannot write {}", dir.join(name).display())))
-        };
-        write("plan.json", &json)?;
-        write("definition.sql", definition)
+        write(&self.compiled_file(), &json)?;
+        // last: who finds it finds the plan that belongs to it
+        write(&dir.join("definition.sql"), definition)
+    }
+
+    /// Puts the times of a start into the plan.
+    fn prepare(&self, start: Start) -> Result<()> {
+        let file = self.compiled_file();
+        let compiled =
+            fs::read_to_string(&file).map_err(StackError::io(format!("cannot read {}", file.display())))?;
+        let plan = times::put_in(&compiled, start).ok_or_else(|| StackError::Template {
+            file: "the compiled plan".into(),
+            why: "the times of its start do not stand in it in the known form".into(),
+        })?;
+        write(&self.plan_file(), &plan)
     }
 
     /// Runs the plan. With a checkpoint, `start` does not matter: the offsets stand there.
@@ -361,6 +385,10 @@ impl JobControl {
             statement: "EXECUTE PLAN".into(),
         })
     }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).map_err(StackError::io(format!("cannot write {}", file.display())))
 }
 
 fn milliseconds(time: Duration) -> String {

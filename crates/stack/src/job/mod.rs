@@ -7,3 +7,4 @@ pub mod plan;
 pub mod resume;
 mod rhythm;
 pub mod template;
+mod times;

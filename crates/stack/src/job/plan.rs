@@ -24,6 +24,9 @@ use crate::error::{Result, StackError};
 /// forgotten before, as it could be when a job falls behind, the numbers of its page would stay wrong.
 const RUNNING_TOTAL_TTL: &str = "1 d";
 
+/// Which form of the changes below a plan has: raise it when they change, or a plan that was kept would go on as it is.
+pub const REVISION: u32 = 1;
+
 /// Gives deduplication, sessions and running totals in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
 /// know: then better no job than one that forgets ids too early.
 ///
