@@ -48,6 +48,9 @@ pub async fn run(config: Config, instead_of: Option<StackError>) -> Result<ExitC
     }
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
     let _lock = Lock::acquire(&layout)?;
+    if let Some(changed) = last_up::changed(&config, &layout) {
+        steps.line(&changed);
+    }
     last_up::remember(&config, &layout, "embedded");
     let began = Instant::now();
     let settings = Settings {

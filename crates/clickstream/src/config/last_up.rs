@@ -38,6 +38,30 @@ pub fn options(config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// What is counted otherwise than by the last `up` or `replay` in the data directory, for people.
+pub fn changed(config: &Config, layout: &Layout) -> Option<String> {
+    let last = read(layout)?;
+    let changes: Vec<String> = counting(config)
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let flag = find(name)?.flag();
+            let before = last.get(name).filter(|before| **before != value)?;
+            Some(format!("--{flag} {value} (was {before})"))
+        })
+        .collect();
+    (!changes.is_empty()).then(|| {
+        format!(
+            "from now on {} counts with {}; rows that stand there already stay as they are, and `verify` asks for the new ones",
+            layout.root().display(),
+            changes.join(", ")
+        )
+    })
+}
+
+fn read(layout: &Layout) -> Option<BTreeMap<String, String>> {
+    serde_json::from_slice(&std::fs::read(file(layout)).ok()?).ok()
+}
+
 /// Writes down what `verify` must know of an `up` on `engine`.
 pub fn remember(config: &Config, layout: &Layout, engine: &str) {
     let mut settings = BTreeMap::from(counting(config));
@@ -53,12 +77,7 @@ pub fn adopt(settings: &mut Settings) {
     let data_dir = settings.get("data_dir").value;
     let data_dir = if data_dir.is_empty() { default_data_dir() } else { data_dir.into() };
     let layout = Layout::new(data_dir);
-    let Some(last) = std::fs::read(file(&layout))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<BTreeMap<String, String>>(&text).ok())
-    else {
-        return;
-    };
+    let Some(last) = read(&layout) else { return };
     // who names a Kafka or an engine means another log
     let other_log = ["kafka", "kafka_port", "engine"].iter().any(|name| !is_default(settings, name));
     for (name, value) in last {
@@ -79,17 +98,26 @@ mod tests {
 
     #[test]
     fn options_of_the_same_log() {
-        let load = |arguments: &[&str]| {
+        let config = |arguments: &[&str]| {
             let matches = crate::cli::command()
                 .try_get_matches_from([&["clickstream", "config"], arguments].concat())
                 .unwrap();
             let settings = Settings::load(matches.subcommand().unwrap().1, std::iter::empty()).unwrap();
-            options(&Config::from_settings(&settings).unwrap()).join(" ")
+            Config::from_settings(&settings).unwrap()
         };
+        let load = |arguments: &[&str]| options(&config(arguments)).join(" ");
         assert_eq!(load(&[]), "");
         let said = "--window 1h --slide 5m --session-gap 30m";
         assert_eq!(load(&said.split(' ').collect::<Vec<_>>()), said);
         let other = "--max-disorder 3s --dedup-horizon 1h";
         assert_eq!(load(&[&other.split(' ').collect::<Vec<_>>()[..], &["--window", "300s"]].concat()), other);
+
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::prepare(dir.path()).unwrap();
+        assert_eq!(changed(&config(&[]), &layout), None, "there was none");
+        remember(&config(&["--window", "1h", "--slide", "5m"]), &layout, "embedded");
+        assert_eq!(changed(&config(&["--slide", "5m", "--window", "1h"]), &layout), None);
+        let said = changed(&config(&[]), &layout).unwrap();
+        assert!(said.contains("--window 5m (was 1h), --slide 10s (was 5m);"), "{said}");
     }
 }
