@@ -67,7 +67,9 @@ const REPLAY_AFTER: &str = "Examples:
 
 Formats: common, combined (also with the virtual host in front), JSON of nginx, Caddy and Apache; told apart line by line.
 A view is a GET that was answered with 2xx or 304 and is no asset. A visitor is a keyed hash of address and browser; no
-address is kept. docs/replay.md has all rules.";
+address is kept. docs/replay.md has all rules.
+
+Exit codes: 0 done, 1 a file could not be read to its end, or no line of it, 2 nothing was begun.";
 
 /// Keys of `replay`, besides all those.
 const REPLAY_KEYS: &[&str] = &[

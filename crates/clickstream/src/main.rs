@@ -31,6 +31,7 @@ mod proof;
 mod results;
 mod run_state;
 mod serving;
+mod shell;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 
-use crate::desk::CUT;
+use crate::desk::{CUT, TOO_LONG, beginning};
 use crate::limits::{Held, Room};
 
 /// A body arrives within this time.
@@ -48,7 +48,7 @@ pub async fn read(
             Ok(unpacked.into())
         }
         Some(other) => Err(BodyError::Packed(
-            start(&bytes),
+            beginning(&bytes, CUT).to_vec(),
             format!("the content encoding {other:?} is not read; use gzip, or none"),
         )),
     }
@@ -70,7 +70,11 @@ async fn collect(body: Body, limit: usize, room: &Room, held: &mut Held) -> Resu
         room.take(chunk.len(), held).ok_or(BodyError::NoRoom)?;
         bytes.extend_from_slice(&chunk);
     }
-    if bytes.len() > limit { Err(BodyError::TooLong(start(&bytes))) } else { Ok(bytes.into()) }
+    if bytes.len() > limit {
+        Err(BodyError::TooLong(beginning(&bytes, TOO_LONG).to_vec()))
+    } else {
+        Ok(bytes.into())
+    }
 }
 
 /// Unpacks no more than is allowed, however much there is: a few bytes can unpack to gigabytes.
@@ -78,16 +82,12 @@ fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut unpacked = Vec::new();
     let read = MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut unpacked);
     match read {
-        Err(error) => Err(BodyError::Packed(start(packed), format!("the body is no gzip: {error}"))),
-        Ok(_) if unpacked.len() > limit => Err(BodyError::TooLong(start(&unpacked))),
+        Err(error) => {
+            Err(BodyError::Packed(beginning(packed, CUT).to_vec(), format!("the body is no gzip: {error}")))
+        }
+        Ok(_) if unpacked.len() > limit => Err(BodyError::TooLong(beginning(&unpacked, TOO_LONG).to_vec())),
         Ok(_) => Ok(unpacked),
     }
-}
-
-fn start(bytes: &[u8]) -> Vec<u8> {
-    let end = bytes.len().min(CUT);
-    let within = std::str::from_utf8(&bytes[..end]).err().filter(|error| error.error_len().is_none());
-    bytes[..within.map_or(end, |error| error.valid_up_to())].to_vec()
 }
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(unpack(&pack(b"[]"), 10).unwrap(), b"[]");
         let bomb = pack(&vec![b' '; 50 << 20]);
         assert!(bomb.len() < 100_000);
-        assert!(matches!(unpack(&bomb, 1 << 20), Err(BodyError::TooLong(start)) if start.len() == CUT));
+        assert!(matches!(unpack(&bomb, 1 << 20), Err(BodyError::TooLong(start)) if start.len() == TOO_LONG));
         assert!(matches!(unpack(b"no gzip", 10), Err(BodyError::Packed(..))));
     }
 
@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn a_beginning_ends_between_characters() {
         let text = "ä".repeat(CUT);
-        assert_eq!(start(format!("x{text}").as_bytes()).len(), CUT - 1);
-        assert_eq!(start(&[0xff; CUT + 1]).len(), CUT);
+        assert_eq!(beginning(format!("x{text}").as_bytes(), CUT).len(), CUT - 1);
+        assert_eq!(beginning(&[0xff; CUT + 1], CUT).len(), CUT);
+        assert_eq!(beginning("xä".as_bytes(), CUT), "xä".as_bytes());
     }
 }

@@ -1,14 +1,15 @@
 //! Where messages become records: gaps filled, repeats recognised, the rule for valid events asked, the log's acknowledgement awaited.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clickstream_event::page_url::UrlRules;
 use clickstream_event::validate::MAX_BYTES;
 use clickstream_event::{Event, EventType, Rules, Timestamp, decode};
 use futures_util::future::join_all;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::clock::EventTime;
 use crate::counts::Counters;
@@ -23,8 +24,10 @@ use crate::writer::{At, Pending, Writer};
 
 /// The log has so long to acknowledge before the client is sent away; it may come back.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// Of what is too long to be an event, so much stands in the dead letter.
+/// Of what cannot even be unpacked or counted, so much stands in the dead letter.
 pub const CUT: usize = 1_024;
+/// Of what is too long to be an event, so much: as little as the pipeline still finds too long, with room for a whole character.
+pub const TOO_LONG: usize = MAX_BYTES + 4;
 /// Referrers and addresses are cut to so many characters.
 const MAX_ADDRESS: usize = 2_048;
 /// What a record's partition is chosen by.
@@ -195,10 +198,7 @@ impl Desk {
             Some(NO_PAGE) => NO_PAGE.to_owned(),
             Some(address) => cut(self.urls.page(address), MAX_ADDRESS),
         };
-        let event_id = draft.event_id.unwrap_or_else(|| {
-            let name = draft.element.as_deref().unwrap_or(draft.kind.name());
-            made_id(&[&user, name, &page], now, batch.records.len())
-        });
+        let event_id = draft.event_id.unwrap_or_else(fresh_id);
         match batch.claims.claim(&site, &event_id, now) {
             Known::New => {}
             Known::Acknowledged => {
@@ -298,14 +298,11 @@ impl Desk {
     }
 }
 
-/// An id for an event without one.
-fn made_id(parts: &[&str], now: Timestamp, n: usize) -> String {
-    let mut text = format!("{} {n}", now.0);
-    for part in parts {
-        text.push('\0');
-        text.push_str(part);
-    }
-    format!("{:032x}", xxh3_128(text.as_bytes()))
+/// An id that no other event has: who sends none cannot be told from others that send the same in the same millisecond.
+fn fresh_id() -> String {
+    static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}{:08x}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn cut(mut text: String, chars: usize) -> String {
@@ -317,16 +314,22 @@ fn cut(mut text: String, chars: usize) -> String {
     text
 }
 
+/// The first `most` bytes; not to the middle of a character, if it is text.
+pub fn beginning(bytes: &[u8], most: usize) -> &[u8] {
+    let start = &bytes[..bytes.len().min(most)];
+    match std::str::from_utf8(start) {
+        Err(error) if start.len() < bytes.len() && error.error_len().is_none() => {
+            &start[..error.valid_up_to()]
+        }
+        _ => start,
+    }
+}
+
 /// The value of a record that the pipeline will put into the dead letters: the message as it is, or its beginning. What the pipeline
 /// would take for an event or a heartbeat is written as a JSON text.
 fn dead(mut raw: Vec<u8>, rules: Rules) -> Vec<u8> {
-    if raw.len() > MAX_BYTES {
-        // not in the middle of a character, if it is text
-        let is_boundary =
-            |end: &usize| std::str::from_utf8(&raw).is_ok_and(|text| text.is_char_boundary(*end));
-        let end = (CUT - 3..=CUT).rev().find(is_boundary).unwrap_or(CUT);
-        raw.truncate(end);
-    }
+    let whole = beginning(&raw, TOO_LONG).len();
+    raw.truncate(whole);
     let far = Timestamp(i64::MAX / 4);
     if decode(&raw, far, rules).is_ok() {
         let text = String::from_utf8_lossy(&raw);
@@ -337,8 +340,10 @@ fn dead(mut raw: Vec<u8>, rules: Rules) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clickstream_event::validate::Reason;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn what_is_refused_never_counts() {
@@ -349,9 +354,18 @@ mod tests {
         assert_eq!(serde_json::from_slice::<String>(&quoted).unwrap().as_bytes(), beat);
         assert!(decode(&quoted, Timestamp::now(), rules).is_err());
         assert_eq!(dead(b"{\"a\":1}".to_vec(), rules), b"{\"a\":1}");
-        let long = "ä".repeat(MAX_BYTES).into_bytes();
-        assert_eq!(dead(long, rules).len(), CUT);
-        assert_eq!(dead(vec![0xff; MAX_BYTES + 1], rules).len(), CUT);
+        for fill in ["x", "ä", "€", "𝄞"] {
+            let long = dead(format!("x{}", fill.repeat(MAX_BYTES)).into_bytes(), rules);
+            assert!(long.len() <= TOO_LONG);
+            let why = decode(&long, Timestamp::now(), rules).map_err(|rejection| rejection.reason);
+            assert_eq!(why, Err(Reason::TooLong), "{fill}");
+        }
+        assert_eq!(dead(vec![0xff; MAX_BYTES + 9], rules).len(), TOO_LONG);
+    }
+
+    #[test]
+    fn ids_differ() {
+        assert_ne!(fresh_id(), fresh_id());
     }
 
     proptest! {

@@ -148,7 +148,7 @@ async fn take(
             field: String::new(),
             detail: format!("the body holds more than {MAX_MESSAGES} messages; send fewer at once"),
         };
-        let raw = bytes[..bytes.len().min(crate::desk::CUT)].to_vec();
+        let raw = crate::desk::beginning(&bytes, crate::desk::CUT).to_vec();
         return conclude(app.desk.refuse(raw, key, fault, &sender, held).await, answer);
     }
     drop(bytes);

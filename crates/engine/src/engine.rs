@@ -6,7 +6,7 @@
 //! [`crate::distinct`]. An event waits no longer than the allowed disorder and the distance between the partitions.
 
 use clickstream_event::rows::{Anomaly, Session};
-use clickstream_event::{Record, Rules, Timestamp, Windows, decode};
+use clickstream_event::{EventType, Record, Rules, Timestamp, Windows, decode};
 use serde::{Deserialize, Serialize};
 
 use crate::bots::Agents;
@@ -117,6 +117,16 @@ pub struct Labelled {
     pub user_id: String,
     /// Event time of the event.
     pub event_time: Timestamp,
+    /// The partition it came in.
+    pub partition: u32,
+    /// Its type.
+    pub event_type: EventType,
+    /// Its session.
+    pub session_id: String,
+    /// Its page.
+    pub page_url: String,
+    /// Its product; empty if there is none.
+    pub product_id: String,
 }
 
 /// All that the engine knows besides the counters of its shards.
@@ -393,6 +403,11 @@ impl<S: Shards> Engine<S> {
                         site_id: names.sites.text(event.site).to_owned(),
                         user_id: names.users.text(event.user).to_owned(),
                         event_time: Timestamp(event.ts),
+                        partition: event.partition,
+                        event_type: event.event_type(),
+                        session_id: names.sessions.text(event.session).to_owned(),
+                        page_url: names.pages.text(event.page).to_owned(),
+                        product_id: names.products.text(event.product).to_owned(),
                     }));
                 }
                 batch.clear();

@@ -38,6 +38,10 @@ pub struct Options {
     pub session_gap_ms: i64,
     /// How much older than the newest a line may be, in seconds.
     pub reorder_s: i64,
+    /// The clock that no line may be ahead of, where lines keep their times; asked only about a line that is ahead of what it said last.
+    pub clock: Option<fn() -> Timestamp>,
+    /// How far a line may be ahead of `clock`, in milliseconds.
+    pub max_future_ms: i64,
 }
 
 impl Default for Options {
@@ -49,6 +53,8 @@ impl Default for Options {
             urls: UrlRules::default(),
             session_gap_ms: 1_800_000,
             reorder_s: 5,
+            clock: None,
+            max_future_ms: 10_000,
         }
     }
 }
@@ -156,6 +162,8 @@ pub struct Replay {
     /// How often each line came in the second.
     copies: HashMap<u128, u64>,
     made: u64,
+    /// What the clock said last.
+    now: Timestamp,
     summary: Summary,
 }
 
@@ -175,6 +183,7 @@ impl Replay {
             moved: BinaryHeap::new(),
             copies: HashMap::new(),
             made: 0,
+            now: Timestamp(i64::MIN / 2),
             summary: Summary::default(),
         }
     }
@@ -227,6 +236,9 @@ impl Replay {
         let text = String::from_utf8_lossy(raw);
         let line = line::read(&text, self.options.format).ok_or(Skip::Unreadable)?;
         rules::judge(&line)?;
+        if self.is_future(&line) {
+            return Err(Skip::Future);
+        }
         let site = self.site(&line).ok_or(Skip::Host)?;
         let page = self.page(&line)?;
         let agent = line.user_agent.as_deref().unwrap_or_default();
@@ -241,6 +253,17 @@ impl Replay {
         let line_hash = self.salt.hash(&[raw]);
         let waiting = Waiting { line_hash, site, page, user, referrer, user_agent };
         self.seconds.put(line.time_ms, line.precise, waiting).map_err(|_| Skip::OutOfOrder)
+    }
+
+    /// Whether the pipeline would not take a line because of its time; it would also make all lines after it too old.
+    fn is_future(&mut self, line: &Line<'_>) -> bool {
+        let Some(clock) = self.options.clock else { return false };
+        // a line that knows only its second may come to lie at the end of it
+        let at = line.time_ms + if line.precise { 0 } else { 999 };
+        if at > self.now.0 + self.options.max_future_ms {
+            self.now = clock();
+        }
+        at > self.now.0 + self.options.max_future_ms
     }
 
     fn site(&mut self, line: &Line<'_>) -> Option<Arc<str>> {

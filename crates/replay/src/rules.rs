@@ -23,13 +23,15 @@ pub enum Skip {
     Asset,
     /// It is older than lines before it, by more than the time lines are waited for.
     OutOfOrder,
+    /// It is of the future, and times are kept.
+    Future,
     /// One host too many: hosts are what clients say.
     Host,
 }
 
 impl Skip {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unreadable,
         Self::TooLong,
         Self::BadRequest,
@@ -38,6 +40,7 @@ impl Skip {
         Self::Error,
         Self::Asset,
         Self::OutOfOrder,
+        Self::Future,
         Self::Host,
     ];
 
@@ -52,6 +55,7 @@ impl Skip {
             Self::Error => "error",
             Self::Asset => "asset",
             Self::OutOfOrder => "out_of_order",
+            Self::Future => "future",
             Self::Host => "host",
         }
     }
@@ -67,6 +71,7 @@ impl Skip {
             Self::Error => "errors (4xx, 5xx)",
             Self::Asset => "assets (styles, scripts, images, …)",
             Self::OutOfOrder => "older than what was sent (--reorder)",
+            Self::Future => "ahead of the clock (--max-future)",
             Self::Host => "of one host too many",
         }
     }

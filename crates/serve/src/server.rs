@@ -33,6 +33,7 @@ pub async fn serve(
         options,
         requests: Default::default(),
         cache: Default::default(),
+        explaining: Default::default(),
         loopback,
         shutdown: streams,
     };

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::config::{Config, ConfigError};
 use crate::proof::explain::{Compared, Explanation, Line, Question, Subject, explain};
+use crate::proof::narrow::Narrow;
 use crate::proof::row::Row;
 use clickstream_top::text::thousands;
 
@@ -91,12 +92,7 @@ impl Options {
             ))
         })?;
         let metric = text("metric");
-        if let Some(metric) = &metric
-            && !FORMULAS.iter().any(|(name, _)| name == metric)
-        {
-            let names: Vec<&str> = FORMULAS.iter().map(|(name, _)| *name).collect();
-            return Err(ConfigError(format!("metric is `{metric}`: one of {} is needed", names.join(", "))));
-        }
+        is_known(metric.as_deref())?;
         // a person at a terminal gets all, and can leaf through it
         let default = if std::io::stdout().is_terminal() { 0 } else { 20 };
         let limit = match matches.get_one::<u64>("limit").copied().unwrap_or(default) {
@@ -104,6 +100,17 @@ impl Options {
             limit => limit as usize,
         };
         Ok(Self { subject, site: text("in_site"), window_end, metric, limit })
+    }
+}
+
+/// Refuses a metric that there is not.
+fn is_known(metric: Option<&str>) -> Result<(), ConfigError> {
+    match metric {
+        Some(metric) if !FORMULAS.iter().any(|(name, _)| *name == metric) => {
+            let names: Vec<&str> = FORMULAS.iter().map(|(name, _)| *name).collect();
+            Err(ConfigError(format!("metric is `{metric}`: one of {} is needed", names.join(", "))))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -131,6 +138,7 @@ pub fn run(config: &Config, options: Options) -> Result<ExitCode> {
 
 /// What this command would print, for the dashboard.
 pub fn text(config: &Config, query: clickstream_serve::ExplainQuery) -> Result<String> {
+    is_known(query.metric.as_deref())?;
     let subject = query
         .page
         .map(Subject::Page)
@@ -144,27 +152,35 @@ pub fn text(config: &Config, query: clickstream_serve::ExplainQuery) -> Result<S
         metric: query.metric,
         limit: 20,
     };
-    let explanation = ask(config, &options)?;
+    let explanation = ask(config, &options, options.limit)?;
     Ok(console::strip_ansi_codes(&draw(&explanation, &options)).into_owned())
 }
 
 fn answer(config: &Config, options: Options) -> Result<ExitCode> {
-    let explanation = ask(config, &options)?;
     if config.json {
-        page(&(serde_json::to_string(&explanation)? + "\n"));
+        // a program gets all that made the row, and chooses itself
+        let all = Options { metric: None, ..options };
+        page(&(serde_json::to_string(&ask(config, &all, usize::MAX)?)? + "\n"));
     } else {
-        page(&draw(&explanation, &options));
+        page(&draw(&ask(config, &options, options.limit)?, &options));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(config: &Config, options: &Options) -> Result<Explanation> {
+fn ask(config: &Config, options: &Options, keep: usize) -> Result<Explanation> {
     let log = crate::logs::open(config)?;
     let site_id =
         options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
-    let question = Question { site_id, subject: options.subject.clone(), window_end: options.window_end };
+    let question = Question {
+        site_id,
+        subject: options.subject.clone(),
+        window_end: options.window_end,
+        narrow: options.metric.as_deref().map(Narrow::of).unwrap_or_default(),
+        keep,
+    };
     let explanation = explain(log.as_ref(), config.engine_config(), question)?;
-    if explanation.counted.is_empty() && explanation.left_out.is_empty() {
+    let totals = explanation.totals;
+    if totals.counted + totals.left_out + explanation.rows.len() == 0 {
         anyhow::bail!(
             "nothing about {} happened in the window [{}, {}): is the name right, and is it a time {} covers?",
             about(&explanation),
@@ -197,22 +213,13 @@ fn draw(explanation: &Explanation, options: &Options) -> String {
         text.push_str("the window has not ended yet by the watermark; this is what counts so far\n\n");
     }
     text.push_str(&rows(explanation, options));
-    let of_metric = |line: &&Line| match options.metric.as_deref() {
-        Some("view_count") => line.event_type == "page_view",
-        Some("click_count") => line.event_type == "click",
-        Some("add_to_cart_count") => line.event_type == "add_to_cart",
-        Some("purchase_count" | "revenue") => line.event_type == "purchase",
-        Some("human_view_count") => line.event_type == "page_view" && !line.labelled_bot,
-        Some(metric) if metric.starts_with("human_") => !line.labelled_bot,
-        Some("click_through_rate") => matches!(line.event_type.as_str(), "page_view" | "click"),
-        _ => true,
-    };
-    let counted: Vec<&Line> = explanation.counted.iter().filter(of_metric).collect();
-    text.push_str(&list("counted", &counted, options.limit));
-    let left_out: Vec<&Line> = explanation.left_out.iter().collect();
-    text.push_str(&list("left out", &left_out, options.limit));
+    let totals = explanation.totals;
+    text.push_str(&list("counted", &explanation.counted, totals.counted));
+    text.push_str(&list("left out", &explanation.left_out, totals.left_out));
     text.push_str(&sessions(explanation, options));
-    if matches!(options.metric.as_deref(), None | Some("unique_users" | "conversion_rate")) {
+    let of_users =
+        |metric: &str| matches!(metric.trim_start_matches("human_"), "unique_users" | "conversion_rate");
+    if options.metric.as_deref().is_none_or(of_users) {
         let users = explanation.users.iter().take(options.limit);
         let mut names: Vec<String> = users.map(|(user, n)| format!("{user} ({n})")).collect();
         if explanation.users.len() > names.len() {
@@ -301,10 +308,10 @@ fn sessions(explanation: &Explanation, options: &Options) -> String {
     if explanation.sessions.is_empty() || !asked {
         return String::new();
     }
-    let count = explanation.sessions.len();
+    let (count, shown) = (explanation.totals.sessions, explanation.sessions.len());
     let mut text =
         format!("\n{} sessions that entered and closed within the window\n", thousands(count as u64));
-    let rows = explanation.sessions.iter().take(options.limit).map(|session| {
+    let rows = explanation.sessions.iter().map(|session| {
         [
             format!("  {}", session.session_id),
             format!("{} – {}", session.session_start.clock(), session.session_end.clock()),
@@ -313,26 +320,24 @@ fn sessions(explanation: &Explanation, options: &Options) -> String {
         ]
     });
     text.push_str(&facts(rows));
-    if count > options.limit {
-        text.push_str(&format!(
-            "  … {} more: --limit 0 lists all\n",
-            thousands((count - options.limit) as u64)
-        ));
+    if count > shown {
+        text.push_str(&format!("  … {} more: --limit 0 lists all\n", thousands((count - shown) as u64)));
     }
     text
 }
 
-fn list(title: &str, lines: &[&Line], limit: usize) -> String {
-    let mut text = format!("\n{} {title}", thousands(lines.len() as u64));
+/// The first lines of a list that has `total`.
+fn list(title: &str, lines: &[Line], total: usize) -> String {
+    let mut text = format!("\n{} {title}", thousands(total as u64));
     if lines.is_empty() {
         return text + "\n";
     }
     text.push_str(", as partition:offset\n");
-    let rows = lines.iter().take(limit).map(|line| {
+    let rows = lines.iter().map(|line| {
         [
             format!("  {}:{}", line.partition, line.offset),
             line.event_time.to_string(),
-            line.event_type.clone(),
+            line.event_type.to_owned(),
             line.user_id.clone(),
             match &line.left_out {
                 Some(why) => why.clone(),
@@ -342,10 +347,10 @@ fn list(title: &str, lines: &[&Line], limit: usize) -> String {
         ]
     });
     text.push_str(&facts(rows));
-    if lines.len() > limit {
+    if total > lines.len() {
         text.push_str(&format!(
             "  … {} more: --limit 0 lists all, --json gives them to a program\n",
-            thousands((lines.len() - limit) as u64)
+            thousands((total - lines.len()) as u64)
         ));
     }
     text

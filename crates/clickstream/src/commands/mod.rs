@@ -159,8 +159,9 @@ fn what_comes(config: &Config) -> String {
         "no sample traffic".into()
     };
     let windows = config.stack.job.windows;
+    let first = if config.generate { "after one slide" } else { "when a window with events has ended" };
     format!(
-        "{traffic}; windows of {} every {}; the first table after one slide.",
+        "{traffic}; windows of {} every {}; the first table {first}.",
         time_text(windows.size_ms()),
         time_text(windows.slide_ms())
     )

@@ -50,6 +50,9 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
+    if let Some(changed) = last_up::changed(&config, stack.layout()) {
+        steps.line(&changed);
+    }
     config.settings_since = last_up::remember(&config, stack.layout(), "flink");
     tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
     let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;

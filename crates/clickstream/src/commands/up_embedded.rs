@@ -49,6 +49,9 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
     }
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
     let _lock = Lock::acquire(&layout)?;
+    if let Some(changed) = last_up::changed(&config, &layout) {
+        steps.line(&changed);
+    }
     config.settings_since = last_up::remember(&config, &layout, "embedded");
     let began = Instant::now();
     if let Ok(held) = EmbeddedLog::new(&layout.embedded()).bounds(topic::EVENTS)

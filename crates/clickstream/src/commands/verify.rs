@@ -12,9 +12,11 @@ use crate::config::{Config, time_text};
 use crate::logs::{Bounds, Log};
 use crate::proof::explain::{self, Question, Subject};
 use crate::proof::follow::Follower;
+use crate::proof::narrow::Narrow;
 use crate::proof::prove::prove;
 use crate::proof::report::{Difference, Report};
 use crate::proof::row::Row;
+use crate::shell;
 use clickstream_top::text::thousands;
 
 use super::{emit, facts};
@@ -25,6 +27,8 @@ const COULD_NOT_CHECK: u8 = 2;
 const MAX_BEHIND_S: i64 = 60;
 /// Differences that are shown with the events behind them.
 const EXPLAINED: usize = 3;
+/// Events that are listed of each.
+const LISTED: usize = 3;
 
 /// Verifies once, or on and on; exit code 0 proven, 1 refuted, 2 could not check.
 pub fn run(config: &Config, follow: bool) -> Result<ExitCode> {
@@ -96,14 +100,15 @@ fn keep_proving(config: &Config) -> Result<ExitCode> {
 }
 
 fn verdict(report: &Report) -> (&'static str, u8) {
-    match (report.problems(), report.equal_rows()) {
+    match (report.problems(), report.proven_to) {
         (1.., _) => ("refuted", 1),
-        (0, 0) => ("could not check", COULD_NOT_CHECK),
+        // no row of any window was compared: sessions and dead letters alone prove no number
+        (0, None) => ("could not check", COULD_NOT_CHECK),
         // what is there is right, but most of it is not there
-        (0, _) if report.behind_s() > MAX_BEHIND_S && report.pending > 0 => {
+        (0, Some(to)) if report.behind_s(to) > MAX_BEHIND_S && report.pending > 0 => {
             ("could not check", COULD_NOT_CHECK)
         }
-        (0, _) => ("proven", 0),
+        (0, Some(_)) => ("proven", 0),
     }
 }
 
@@ -180,18 +185,18 @@ fn draw(report: &Report, log: &dyn Log, config: &Config, took: Duration) -> Stri
 fn why_not(report: &Report, config: &Config) -> String {
     let windows = config.stack.job.windows;
     let asked = format!("{} s every {} s", windows.size_ms() / 1_000, windows.slide_ms() / 1_000);
-    match report.other_shape {
-        _ if report.equal_rows() > 0 => format!(
+    match (report.proven_to, report.other_shape) {
+        (Some(to), _) => format!(
             "what is written equals the recount up to {}, but that is {} s before the end of the log, and {} rows are missing since: is the job running, and keeping up? `clickstream status` tells",
-            report.proven_to.map_or_else(|| "–".to_owned(), Timestamp::clock),
-            report.behind_s(),
+            to.clock(),
+            report.behind_s(to),
             thousands(report.pending)
         ),
-        Some((start, end)) => format!(
-            "the rows are of windows of {} s, and you asked for {asked}: give --window and --slide as `up` has them",
+        (None, Some((start, end))) => format!(
+            "the rows are of windows of {} s, and you asked for {asked}: give --window and --slide as the `up` or `replay` that wrote them",
             (end.0 - start.0) / 1_000
         ),
-        None => format!(
+        (None, None) => format!(
             "no window of {asked} has ended and been written yet; the first takes a slide and a window's end"
         ),
     }
@@ -324,23 +329,51 @@ fn behind(difference: &Difference, log: &dyn Log, config: &Config) -> Result<Str
     // of what belongs to no window, the first window that shows it
     let slide = config.stack.job.windows.slide_ms();
     let window_end = Timestamp((end.0 + slide - 1).div_euclid(slide) * slide);
-    let question = Question { site_id: row.site().to_owned(), subject, window_end };
+    let site_id = row.site().to_owned();
+    let question = Question { site_id, subject, window_end, narrow: Narrow::default(), keep: LISTED };
     let explanation =
         explain::explain(log, config.engine_config(), question).context("the events behind it")?;
-    let mut text = format!("     the events behind it: {} count", explanation.counted.len());
-    for line in explanation.counted.iter().take(3) {
+    let mut text = format!("     the events behind it: {} count", explanation.totals.counted);
+    for line in &explanation.counted {
         text.push_str(&format!(
             "\n       {}:{} {} {} of {}",
             line.partition, line.offset, line.event_time, line.event_type, line.user_id
         ));
     }
-    if explanation.counted.len() > 3 {
-        let flag = explanation.subject.flag();
+    if explanation.totals.counted > LISTED {
+        let dir = shell::option("--data-dir", &config.stack.data_dir.to_string_lossy());
+        let site = shell::option("--site", &explanation.site_id);
         text.push_str(&format!(
-            "\n       all of them: clickstream explain {flag} --window-end {}",
+            "\n       all of them: clickstream explain {dir} {site}{} --window-end {}",
+            explanation.subject.flag(),
             explanation.window_end
         ));
     }
     text.push('\n');
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::report::TopicReport;
+
+    #[test]
+    fn nothing_is_proven_by_what_was_not_compared() {
+        let equal = TopicReport { equal: 9, ..TopicReport::default() };
+        let at = |s: i64| Some(Timestamp(s * 1_000));
+        let mut report = Report { watermark: at(500), pending: 7, ..Report::default() };
+        assert_eq!(verdict(&report).1, COULD_NOT_CHECK);
+        // sessions have no window: they may be right while all windows are of another shape
+        report.topics.insert(clickstream_event::topic::SESSIONS, equal);
+        assert_eq!(verdict(&report).1, COULD_NOT_CHECK);
+        report.proven_to = at(490);
+        assert_eq!(verdict(&report), ("proven", 0));
+        report.proven_to = at(430);
+        assert_eq!(verdict(&report).1, COULD_NOT_CHECK);
+        report.pending = 0;
+        assert_eq!(verdict(&report), ("proven", 0));
+        report.unreadable = 1;
+        assert_eq!(verdict(&report), ("refuted", 1));
+    }
 }

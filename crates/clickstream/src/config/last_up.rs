@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clickstream_event::Timestamp;
 use clickstream_stack::layout::Layout;
 
+use super::keys::find;
 use super::layers::Settings;
 use super::typed::default_data_dir;
 use super::{Config, ConfigError, time_text};
@@ -15,13 +16,53 @@ fn file(layout: &Layout) -> PathBuf {
     layout.run().join("settings.json")
 }
 
-/// Of the settings, those that decide what a row says.
-const COUNTING: [&str; 6] = ["window", "slide", "max_disorder", "max_future", "dedup_horizon", "session_gap"];
-
-/// Since when those are as they are: one more entry of the file.
+/// Since when results are counted with these settings: one more entry of the file.
 const SINCE: &str = "counting_since";
 
 type Remembered = BTreeMap<String, String>;
+
+/// What decides which rows a log has.
+fn counting(config: &Config) -> [(&'static str, String); 6] {
+    let job = &config.stack.job;
+    [
+        ("window", time_text(job.windows.size_ms())),
+        ("slide", time_text(job.windows.slide_ms())),
+        ("session_gap", time_text(job.session_gap_ms)),
+        ("max_disorder", time_text(job.max_disorder_ms)),
+        ("max_future", time_text(job.max_future_ms)),
+        ("dedup_horizon", time_text(job.dedup_horizon_s * 1_000)),
+    ]
+}
+
+/// The options that an `up` on the same log needs: `up` does not take over the settings of the last one, since it may change them.
+pub fn options(config: &Config) -> Vec<String> {
+    counting(config)
+        .into_iter()
+        .filter_map(|(name, value)| Some((find(name)?, value)))
+        .filter(|(key, value)| key.default != value)
+        .flat_map(|(key, value)| [format!("--{}", key.flag()), value])
+        .collect()
+}
+
+/// What is counted otherwise than by the last `up` or `replay` in the data directory, for people.
+pub fn changed(config: &Config, layout: &Layout) -> Option<String> {
+    let last = read(layout)?;
+    let changes: Vec<String> = counting(config)
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let flag = find(name)?.flag();
+            let before = last.get(name).filter(|before| **before != value)?;
+            Some(format!("--{flag} {value} (was {before})"))
+        })
+        .collect();
+    (!changes.is_empty()).then(|| {
+        format!(
+            "from now on {} counts with {}; rows that stand there already stay as they are, and `verify` asks for the new ones",
+            layout.root().display(),
+            changes.join(", ")
+        )
+    })
+}
 
 fn read(layout: &Layout) -> Option<Remembered> {
     serde_json::from_slice(&std::fs::read(file(layout)).ok()?).ok()
@@ -30,23 +71,15 @@ fn read(layout: &Layout) -> Option<Remembered> {
 /// Writes down what `verify` must know of an `up` on `engine`, and says since when results are counted with its settings, if
 /// they were counted with others before.
 pub fn remember(config: &Config, layout: &Layout, engine: &str) -> Option<Timestamp> {
-    let job = &config.stack.job;
-    let settings = [
-        ("window", time_text(job.windows.size_ms())),
-        ("slide", time_text(job.windows.slide_ms())),
-        ("max_disorder", time_text(job.max_disorder_ms)),
-        ("max_future", time_text(job.max_future_ms)),
-        ("dedup_horizon", time_text(job.dedup_horizon_s * 1_000)),
-        ("session_gap", time_text(job.session_gap_ms)),
-        ("kafka", if engine == "flink" { config.kafka_address() } else { String::new() }),
-        ("engine", engine.to_owned()),
-    ];
-    let mut settings: Remembered = settings.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    let mut settings: Remembered =
+        counting(config).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let since = read(layout).and_then(|last| {
-        let same = COUNTING.iter().all(|name| last.get(*name) == settings.get(*name));
+        let same = settings.iter().all(|(name, value)| last.get(name) == Some(value));
         if same { since_of(&last) } else { Some(Timestamp::now()) }
     });
     settings.extend(since.map(|since| (SINCE.to_owned(), since.to_string())));
+    settings.insert("kafka".into(), if engine == "flink" { config.kafka_address() } else { String::new() });
+    settings.insert("engine".into(), engine.to_owned());
     if let Ok(text) = serde_json::to_vec_pretty(&settings) {
         let _ = std::fs::write(file(layout), text);
     }
@@ -93,4 +126,34 @@ pub fn must_exist(settings: &Settings) -> Result<(), ConfigError> {
 
 fn is_default(settings: &Settings, name: &str) -> bool {
     settings.get(name).source == "default"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_the_same_log() {
+        let config = |arguments: &[&str]| {
+            let matches = crate::cli::command()
+                .try_get_matches_from([&["clickstream", "config"], arguments].concat())
+                .unwrap();
+            let settings = Settings::load(matches.subcommand().unwrap().1, std::iter::empty()).unwrap();
+            Config::from_settings(&settings).unwrap()
+        };
+        let load = |arguments: &[&str]| options(&config(arguments)).join(" ");
+        assert_eq!(load(&[]), "");
+        let said = "--window 1h --slide 5m --session-gap 30m";
+        assert_eq!(load(&said.split(' ').collect::<Vec<_>>()), said);
+        let other = "--max-disorder 3s --dedup-horizon 1h";
+        assert_eq!(load(&[&other.split(' ').collect::<Vec<_>>()[..], &["--window", "300s"]].concat()), other);
+
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::prepare(dir.path()).unwrap();
+        assert_eq!(changed(&config(&[]), &layout), None, "there was none");
+        remember(&config(&["--window", "1h", "--slide", "5m"]), &layout, "embedded");
+        assert_eq!(changed(&config(&["--slide", "5m", "--window", "1h"]), &layout), None);
+        let said = changed(&config(&[]), &layout).unwrap();
+        assert!(said.contains("--window 5m (was 1h), --slide 10s (was 5m);"), "{said}");
+    }
 }

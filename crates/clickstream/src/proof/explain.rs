@@ -1,6 +1,6 @@
 //! Why a number is what it is: the events that made it, and those that nearly did.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, bail};
 use clickstream_engine::{Config, Engine, Verdict};
@@ -8,14 +8,17 @@ use clickstream_event::rows::{
     BounceRate, EntryExitPage, HumanTopPage, PageEngagement, PageMetrics, ProvisionalBounceRate, Session,
     TopPage, TrendingPage,
 };
-use clickstream_event::{Event, Record, Timestamp, decode, topic};
+use clickstream_event::{Event, EventType, Record, Timestamp, decode, topic};
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::key::RowKey;
+use super::narrow::Narrow;
 use super::prove::whole_from;
 use super::row::{self, Row};
 use super::whole::Whole;
 use crate::logs::{Bounds, Log};
+use crate::shell;
 
 /// What a number is about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -71,13 +74,13 @@ impl Subject {
         }
     }
 
-    /// How it is asked for on the command line.
+    /// How it is asked for on the command line, with a space before it.
     pub fn flag(&self) -> String {
         match self {
-            Self::Page(page) => format!("--page '{page}'"),
-            Self::Product(product) => format!("--product '{product}'"),
-            Self::User(user) => format!("--user '{user}'"),
-            Self::Session(session) => format!("--session '{session}'"),
+            Self::Page(page) => format!(" {}", shell::option("--page", page)),
+            Self::Product(product) => format!(" {}", shell::option("--product", product)),
+            Self::User(user) => format!(" {}", shell::option("--user", user)),
+            Self::Session(session) => format!(" {}", shell::option("--session", session)),
             Self::Site => String::new(),
         }
     }
@@ -146,8 +149,8 @@ pub struct Line {
     pub offset: i64,
     /// Event time; the arrival of a record that is no event.
     pub event_time: Timestamp,
-    /// Type of event.
-    pub event_type: String,
+    /// Type of event; empty of what is none.
+    pub event_type: &'static str,
     /// The user.
     pub user_id: String,
     /// The page.
@@ -155,6 +158,9 @@ pub struct Line {
     /// Whether the user was a labelled bot at the time: then it counts, but not in the `human_` numbers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub labelled_bot: bool,
+    /// All that tells it from other events of its time, as far as anything can.
+    #[serde(skip)]
+    key: u128,
     /// Why it does not count here; nothing for one that does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
@@ -175,17 +181,38 @@ pub struct Explanation {
     pub ended: bool,
     /// Rows about it, by topic and key.
     pub rows: Vec<Compared>,
-    /// Sessions it entered, of those that closed within the window; all sessions, for a site.
+    /// Sessions it entered, of those that closed within the window; all sessions, for a site. The first of them.
     pub sessions: Vec<Session>,
-    /// Events by user.
+    /// Events that count, by user.
     pub users: BTreeMap<String, u64>,
-    /// Events that count, in the order of their event time.
+    /// The first events that count, in the order of their event time.
     pub counted: Vec<Line>,
-    /// Records that do not.
+    /// The first records that do not.
     pub left_out: Vec<Line>,
-    /// Users and times of events of labelled bots.
+    /// How many there are of each.
     #[serde(skip)]
-    labelled: HashSet<(String, Timestamp)>,
+    pub totals: Totals,
+    #[serde(skip)]
+    narrow: Narrow,
+    #[serde(skip)]
+    keep: usize,
+    /// Events of which it is not known yet whether they are of a labelled bot: the watermark has not passed them.
+    #[serde(skip)]
+    open: Vec<Line>,
+    /// Events of labelled bots among those that are open, and how many are alike.
+    #[serde(skip)]
+    labelled: HashMap<(Timestamp, u128), u32>,
+}
+
+/// How many there are, listed or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Sessions.
+    pub sessions: usize,
+    /// Events that count.
+    pub counted: usize,
+    /// Records that do not.
+    pub left_out: usize,
 }
 
 /// What is asked.
@@ -197,6 +224,10 @@ pub struct Question {
     pub subject: Subject,
     /// First instant after the window.
     pub window_end: Timestamp,
+    /// Which of the events.
+    pub narrow: Narrow,
+    /// So many lines of each list are kept: memory shall not grow with the log where few are looked at.
+    pub keep: usize,
 }
 
 /// For so long after the end of a window records that are left out of it are looked for, in milliseconds.
@@ -208,6 +239,21 @@ const WRITTEN_WITHIN_MS: i64 = 3_600_000;
 /// An event so near to the window is listed among those left out, in milliseconds.
 const NEAR_MS: i64 = 100;
 
+/// What is left out because it counts in other windows.
+const ELSEWHERE: &str = "in another window";
+
+/// So many lines that are left out are kept before they are sorted and thinned out.
+const SLACK: usize = 1_000;
+
+/// What an event is known by where its place in the log is not: the engine does not keep that. No text holds a NUL.
+fn key(partition: i32, event_type: EventType, texts: [&str; 4]) -> u128 {
+    xxh3_128(format!("{partition}\0{}\0{}", event_type.name(), texts.join("\0")).as_bytes())
+}
+
+fn order(line: &Line) -> (Timestamp, i32, i64) {
+    (line.event_time, line.partition, line.offset)
+}
+
 /// Enough was read.
 #[derive(Debug, thiserror::Error)]
 #[error("enough was read")]
@@ -215,7 +261,7 @@ struct Stop;
 
 /// Recounts the window and lists what it is made of.
 pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Explanation> {
-    let Question { site_id, subject, window_end } = question;
+    let Question { site_id, subject, window_end, narrow, keep } = question;
     let windows = config.windows;
     if window_end.0 % windows.slide_ms() != 0 {
         let nearest = windows.first_start_at(window_end);
@@ -252,7 +298,11 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         users: BTreeMap::new(),
         counted: Vec::new(),
         left_out: Vec::new(),
-        labelled: HashSet::new(),
+        totals: Totals::default(),
+        narrow,
+        keep,
+        open: Vec::new(),
+        labelled: HashMap::new(),
     };
     let reading = log.read(topic::EVENTS, &part, &mut |record| {
         // once the window has ended nothing can count in it, but records that nearly did may follow for a while
@@ -287,16 +337,9 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         _ => {}
     }
     explanation.take(&mut engine, config.session_gap_ms);
+    explanation.decide(Timestamp(i64::MAX));
     explanation.ended = engine.watermark().is_some_and(|watermark| watermark.0 >= window_end.0 - 1);
-    for line in &mut explanation.counted {
-        line.labelled_bot = explanation.labelled.contains(&(line.user_id.clone(), line.event_time));
-    }
-    let order = |line: &Line| (line.event_time, line.partition, line.offset);
-    explanation.counted.sort_by_key(order);
-    // what went wrong first, what merely belongs elsewhere last
-    explanation
-        .left_out
-        .sort_by_key(|line| (line.left_out.as_deref() == Some("in another window"), order(line)));
+    explanation.thin_out();
     explanation.find_written(log, config.session_gap_ms)?;
     Ok(explanation)
 }
@@ -317,7 +360,7 @@ impl Explanation {
             Verdict::Counted
                 if (self.window_start.0 - NEAR_MS..self.window_end.0 + NEAR_MS).contains(&ts.0) =>
             {
-                Some("in another window".to_owned())
+                Some(ELSEWHERE.to_owned())
             }
             Verdict::Duplicate if inside(ts) => {
                 Some("duplicate: an event with this id counts already".to_owned())
@@ -329,18 +372,73 @@ impl Explanation {
             partition,
             offset,
             event_time: ts,
-            event_type: event.event_type.name().to_owned(),
+            event_type: event.event_type.name(),
             user_id: event.user_id.to_string(),
             page_url: event.page_url.to_string(),
             labelled_bot: false,
+            key: key(
+                partition,
+                event.event_type,
+                [
+                    &event.user_id,
+                    &event.session_id,
+                    &event.page_url,
+                    event.product_id.as_deref().unwrap_or_default(),
+                ],
+            ),
             left_out,
         };
         if line.left_out.is_none() {
-            *self.users.entry(line.user_id.clone()).or_default() += 1;
-            self.counted.push(line);
+            self.open.push(line);
         } else {
-            self.left_out.push(line);
+            self.leave_out(line);
         }
+    }
+
+    fn leave_out(&mut self, line: Line) {
+        self.totals.left_out += 1;
+        self.left_out.push(line);
+        if self.left_out.len() >= self.keep.saturating_mul(2).max(SLACK) {
+            self.thin_out();
+        }
+    }
+
+    /// Keeps the first of what is left out: what went wrong first, what merely belongs elsewhere last.
+    fn thin_out(&mut self) {
+        self.left_out.sort_by_key(|line| (line.left_out.as_deref() == Some(ELSEWHERE), order(line)));
+        self.left_out.truncate(self.keep);
+    }
+
+    /// Lists the events up to `time`: nothing that counts comes before it any more, and who was a labelled bot is known.
+    fn decide(&mut self, time: Timestamp) {
+        let middle = Timestamp(self.window_start.0 + (self.window_end.0 - self.window_start.0) / 2);
+        let (mut decided, open) =
+            std::mem::take(&mut self.open).into_iter().partition::<Vec<_>, _>(|line| line.event_time <= time);
+        self.open = open;
+        decided.sort_by_key(order);
+        // of events that are alike in all but their place, the later ones are those after the label
+        for line in decided.iter_mut().rev() {
+            if let Some(alike) = self.labelled.get_mut(&(line.event_time, line.key)).filter(|n| **n > 0) {
+                *alike -= 1;
+                line.labelled_bot = true;
+            }
+        }
+        for line in decided {
+            if !self.narrow.takes(line.event_type, line.labelled_bot, line.event_time, middle) {
+                continue;
+            }
+            self.totals.counted += 1;
+            match self.users.get_mut(&line.user_id) {
+                Some(events) => *events += 1,
+                None => {
+                    self.users.insert(line.user_id.clone(), 1);
+                }
+            }
+            if self.counted.len() < self.keep {
+                self.counted.push(line);
+            }
+        }
+        self.labelled.retain(|(at, _), _| *at > time);
     }
 
     /// A record that is no event, but holds the text in question.
@@ -358,14 +456,15 @@ impl Explanation {
             (text, _) => text.is_none(),
         };
         if inside && about {
-            self.left_out.push(Line {
+            self.leave_out(Line {
                 partition,
                 offset,
                 event_time: arrival,
-                event_type: String::new(),
+                event_type: "",
                 user_id: String::new(),
                 page_url: String::new(),
                 labelled_bot: false,
+                key: 0,
                 left_out: Some(format!("no valid event: {why}")),
             });
         }
@@ -382,7 +481,17 @@ impl Explanation {
             row::of_window(window, &mut |row| self.recounted(row, gap_ms));
         }
         let labelled = engine.labelled().into_iter().filter(|event| event.site_id == self.site_id);
-        self.labelled.extend(labelled.map(|event| (event.user_id, event.event_time)));
+        for event in labelled {
+            let key = key(
+                event.partition as i32,
+                event.event_type,
+                [&event.user_id, &event.session_id, &event.page_url, &event.product_id],
+            );
+            *self.labelled.entry((event.event_time, key)).or_default() += 1;
+        }
+        if let Some(watermark) = engine.watermark() {
+            self.decide(watermark);
+        }
     }
 
     /// Whether a row is about the subject, and of this window.
@@ -407,7 +516,10 @@ impl Explanation {
             && closed > self.window_start.0
             && closed <= self.window_end.0
         {
-            self.sessions.push(session.clone());
+            self.totals.sessions += 1;
+            if self.sessions.len() < self.keep {
+                self.sessions.push(session.clone());
+            }
         }
         self.recounted(session.into(), gap_ms);
     }

@@ -19,6 +19,7 @@ pub mod explain;
 pub mod follow;
 pub mod key;
 mod lockstep;
+pub mod narrow;
 pub mod prove;
 pub mod proven;
 mod reading;

@@ -230,21 +230,9 @@ impl Report {
         self.topics.values().map(|topic| topic.equal).sum()
     }
 
-    /// Rows, without dead letters, that equal the recount.
-    pub fn equal_rows(&self) -> u64 {
-        self.topics
-            .iter()
-            .filter(|(name, _)| **name != topic::DEAD_LETTERS)
-            .map(|(_, topic)| topic.equal)
-            .sum()
-    }
-
-    /// By how much the log is ahead of the newest window with a row that was found equal, in seconds.
-    pub fn behind_s(&self) -> i64 {
-        match (self.watermark, self.proven_to) {
-            (Some(watermark), Some(to)) => (watermark.0 - to.0).max(0) / 1_000,
-            _ => 0,
-        }
+    /// By how much the log is ahead of the window that ended at `proven_to`, in seconds.
+    pub fn behind_s(&self, proven_to: Timestamp) -> i64 {
+        self.watermark.map_or(0, |watermark| (watermark.0 - proven_to.0).max(0) / 1_000)
     }
 
     /// Rows and dead letters that do not.

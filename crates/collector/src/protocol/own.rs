@@ -16,16 +16,14 @@
 //! What is read is read as [`clickstream_event::decode`] does: a number where a text is expected is its text, and so on.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use clickstream_event::validate::Reason;
+use clickstream_event::event::HEARTBEAT;
+use clickstream_event::validate::{MAX_BYTES, Reason};
 use clickstream_event::{Event, EventType, Record, Rules, Timestamp, decode};
 use serde_json::{Map, Value};
 
 use crate::clock;
-use crate::draft::{Draft, Fault, Item};
+use crate::draft::{Draft, Fault, Item, Parsed};
 
 use super::{messages, object, text};
 
@@ -39,8 +37,36 @@ const FILLED: [&str; 5] = ["event_id", "site_id", "user_id", "session_id", "time
 /// The messages of a body. `key` is what the request named itself by.
 pub fn read(body: &[u8], key: Option<&str>) -> Vec<Item> {
     let mut items = messages(body, |text| (None, message(text).into()));
-    items.iter_mut().for_each(|item| item.key = key.map(str::to_owned));
+    for item in &mut items {
+        item.key = key.map(str::to_owned);
+        if matches!(item.parsed, Parsed::Bad(_))
+            && let Some(filled) = filled(&item.raw)
+        {
+            item.raw = filled;
+        }
+    }
     items
+}
+
+/// What is no event, with what may be left out filled in: or the dead letter would name a field that nobody has to send.
+fn filled(raw: &[u8]) -> Option<Vec<u8>> {
+    let raw = std::str::from_utf8(raw).ok()?.trim_ascii();
+    let fields = object(raw).ok()?;
+    if fields.get("event_type").and_then(Value::as_str) == Some(HEARTBEAT) {
+        return None;
+    }
+    let mut filled = raw.strip_suffix('}')?.to_owned();
+    let mut first = fields.is_empty();
+    // behind everything else: of a key that is there twice the last one counts
+    for name in FILLED.into_iter().filter(|name| text(fields.get(*name)).is_none()) {
+        let value = if name == "timestamp" { Timestamp::now().to_string() } else { GAP.to_owned() };
+        filled.push_str(if first { "" } else { "," });
+        filled.push_str(&format!("\"{name}\":\"{value}\""));
+        first = false;
+    }
+    filled.push('}');
+    // what grew too long by it would be so for another reason
+    (filled.len() <= MAX_BYTES || raw.len() > MAX_BYTES).then(|| filled.into_bytes())
 }
 
 fn message(raw: &str) -> Result<Draft, Fault> {
@@ -55,7 +81,7 @@ fn message(raw: &str) -> Result<Draft, Fault> {
     }
     let mut fields = object(raw)?;
     if let Some(name) = fields.get("event_type").and_then(Value::as_str)
-        && name == clickstream_event::event::HEARTBEAT
+        && name == HEARTBEAT
     {
         return Err(Fault {
             reason: Reason::UnknownEventType.name(),
@@ -63,16 +89,21 @@ fn message(raw: &str) -> Result<Draft, Fault> {
             detail: "event_type: heartbeats are made by the pipeline itself".into(),
         });
     }
-    let sent = time(text(fields.get("sent_at")), "sent_at")?;
-    let created = time(text(fields.get("timestamp")), "timestamp")?;
+    let sent = time(text(fields.get("sent_at")), "sent_at");
+    let created = time(text(fields.get("timestamp")), "timestamp");
     let missing: Vec<&str> = FILLED.into_iter().filter(|name| text(fields.get(*name)).is_none()).collect();
     for name in &missing {
         fields.insert((*name).to_owned(), Value::from(GAP));
     }
-    fields.insert("timestamp".into(), Value::from(created.unwrap_or_default().to_string()));
+    // a wrong time is named last, as by the pipeline
+    let at = created.as_ref().ok().copied().flatten().unwrap_or_default();
+    fields.insert("timestamp".into(), Value::from(at.to_string()));
     let filled = Value::Object(std::mem::take(&mut fields)).to_string();
     match decode(filled.as_bytes(), Timestamp(0), ANY_FUTURE) {
-        Ok(Record::Event(event, _)) => Ok(draft(event, |name| missing.contains(&name), sent)),
+        Ok(Record::Event(event, _)) => {
+            created?;
+            Ok(draft(event, |name| missing.contains(&name), sent?))
+        }
         Ok(Record::Heartbeat(_)) => Err(Fault::not_json("the message is a heartbeat")),
         Err(rejection) => Err(fault(rejection.reason, &rejection.detail, &filled)),
     }
@@ -83,7 +114,7 @@ fn draft(event: Event<'_>, is_gap: impl Fn(&str) -> bool, sent: Option<Timestamp
     let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
     Draft {
         kind: event.event_type,
-        event_id: given("event_id", event.event_id).or_else(|| Some(fresh_id())),
+        event_id: given("event_id", event.event_id),
         site_id: given("site_id", event.site_id),
         user_id: given("user_id", event.user_id),
         session_id: given("session_id", event.session_id),
@@ -97,13 +128,6 @@ fn draft(event: Event<'_>, is_gap: impl Fn(&str) -> bool, sent: Option<Timestamp
         created: (!is_gap("timestamp")).then_some(event.timestamp),
         sent,
     }
-}
-
-/// An id that no other event has: who sends none cannot be told from others that send the same.
-fn fresh_id() -> String {
-    static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{:016x}{:08x}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A time that may be absent, but not be something else.
@@ -163,7 +187,7 @@ mod tests {
             one(&json!({"event_type": "click", "page_url": "/a", "element": "buy", "user_id": 7})).unwrap();
         assert_eq!(draft.kind, EventType::Click);
         assert_eq!((draft.site_id, draft.session_id), (None, None));
-        assert_ne!(draft.event_id, one(&json!({"event_type": "click", "page_url": "/a"})).unwrap().event_id);
+        assert_eq!(draft.event_id, None);
         assert_eq!(draft.user_id.as_deref(), Some("7"));
         assert_eq!((draft.created, draft.sent), (None, None));
         let whole = json!({"event_id": "e", "site_id": "s", "event_type": "purchase", "user_id": "u", "session_id": "v",
@@ -192,11 +216,29 @@ mod tests {
                 "bad_timestamp",
                 "timestamp",
             ),
+            (json!({"event_type": "click", "timestamp": "noon"}), "missing_field", "page_url"),
+            (json!({"event_type": "purchase", "page_url": "/a", "value": "12,50"}), "wrong_type", "value"),
+            (
+                json!({"event_type": "zap", "page_url": "/", "user_id": null}),
+                "unknown_event_type",
+                "event_type",
+            ),
+            (json!({}), "missing_field", "event_type"),
             (json!(7), "not_json", ""),
         ] {
             let fault = one(&value).unwrap_err();
             assert_eq!((fault.reason, fault.field.as_str()), (reason, field), "{value}");
+            if value["event_type"] == "heartbeat" {
+                continue;
+            }
+            // the dead letter says the same
+            let item = read(format!(" {value} ").as_bytes(), None).remove(0);
+            let letter = decode(&item.raw, Timestamp::now(), Rules::default()).unwrap_err();
+            assert_eq!(letter.reason.name(), reason, "{value}: {}", String::from_utf8_lossy(&item.raw));
         }
+        let sent = br#"{"event_type" :"zap","page_url":"/" }"#;
+        let filled = filled(sent).unwrap();
+        assert!(filled.starts_with(&sent[..sent.len() - 1]), "what was sent stands there as it was");
     }
 
     proptest! {

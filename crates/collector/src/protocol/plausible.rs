@@ -11,7 +11,7 @@
 //! | `r` | `referrer` |
 //! | `$.amount`, `$.currency` | `value` and `currency` of a purchase |
 //! | `p.product_id` | `product_id` |
-//! | – | `event_id`: Plausible sends none, and does not repeat; one is made of visitor, name, page and arrival |
+//! | – | `event_id`: Plausible sends none, and does not repeat; one is made that no other event has |
 //! | – | `user_id`: Plausible sends none; the visitor by address and browser, for a day |
 //! | – | `session_id`: Plausible sends none; one is made by the session gap |
 //! | other `p`, `h`, `i`, `v`, `sd`, `e` | nothing |

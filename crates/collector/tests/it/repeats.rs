@@ -30,6 +30,25 @@ async fn a_repeat_gets_the_same_answer_and_writes_nothing() {
     assert_eq!(events[2]["session_id"], events[3]["session_id"], "a visit goes on after a restart");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_id_is_never_a_repeat() {
+    let world = World::new(|_| {}).await;
+    let visit = json!({"n": "pageview", "u": "/x", "d": "shop"}).to_string();
+    // many in the same millisecond, over connections of their own and over one
+    let apart = (0..60).map(|_| world.post("/api/event", visit.clone()));
+    for answer in futures_util::future::join_all(apart).await {
+        assert_eq!(answer.status(), 202);
+    }
+    let one = format!(
+        "POST /api/event HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{visit}",
+        visit.len()
+    );
+    let last = one.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    let answers = world.raw((one.repeat(59) + &last).into_bytes()).await;
+    assert_eq!(answers.0.matches(" 202 ").count(), 60, "{}", answers.0);
+    assert_eq!((world.events().len(), world.collector.counts().repeated), (120, 0));
+}
+
 #[tokio::test]
 async fn while_the_log_is_silent_repeats_wait_and_are_sent_away() {
     let world = World::new(|_| {}).await;

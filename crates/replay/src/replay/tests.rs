@@ -66,6 +66,25 @@ fn sites_by_host_are_bounded() {
 }
 
 #[test]
+fn lines_of_the_future_are_left_out_where_times_are_kept() {
+    const NOW: fn() -> Timestamp = || Timestamp::parse("2026-11-26T10:00:20Z").unwrap();
+    let lines = [
+        line(0, "a", "/"),
+        line(3_000, "a", "/"),
+        line(29, "b", "/"),
+        line(30, "b", "/"),
+        line(28, "c", "/"),
+    ];
+    let keep = Options { clock: Some(NOW), ..Options::default() };
+    let (views, summary) = replay(keep, &lines);
+    // what is left out makes nothing else late, either
+    assert_eq!(views.len(), 3);
+    assert_eq!(summary.skipped[&Skip::Future], (2, lines[1].clone()));
+    let (moved, summary) = replay(Options::default(), &lines);
+    assert_eq!((moved.len(), summary.skipped.get(&Skip::Future)), (4, None), "the last is too old then");
+}
+
+#[test]
 fn old_lines_and_long_ones_are_left_out() {
     let lines = [
         line(30, "a", "/"),

@@ -10,7 +10,7 @@
 //! | `openapi` | the description of all of it |
 //! | `assets` | the dashboard |
 //! | `guard` | who is answered, and headers that keep a browser safe |
-//! | `query`, `zone`, `answer`, `cache`, `problem` | what requests and answers have in common |
+//! | `query`, `zone`, `answer`, `cache`, `turns`, `problem` | what requests and answers have in common |
 
 mod answer;
 mod assets;
@@ -25,6 +25,7 @@ mod problem;
 mod query;
 mod routes;
 mod stream;
+mod turns;
 mod zone;
 
 use std::sync::Arc;
@@ -82,6 +83,7 @@ pub(crate) struct App {
     pub options: Options,
     pub requests: metrics::Requests,
     pub cache: cache::Cache,
+    pub explaining: turns::Turns,
     /// Whether only names of this machine are answered.
     pub loopback: bool,
     pub shutdown: CancellationToken,
@@ -141,13 +143,20 @@ static ASKING: Semaphore = Semaphore::const_new(8);
 async fn blocking<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let _turn = ASKING.acquire().await;
-    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|_| {
-        Err(Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the answer could not be made; this is a fault of the server",
-        ))
-    })
+    let turn = ASKING.acquire().await;
+    // who hangs up does not end the question: it keeps its turn until it is answered
+    let asking = move || {
+        let _turn = turn;
+        ask()
+    };
+    tokio::task::spawn_blocking(asking).await.unwrap_or_else(|_| Err(broken()))
+}
+
+fn broken() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the answer could not be made; this is a fault of the server",
+    )
 }
 
 /// Runs a handler's question about the store.

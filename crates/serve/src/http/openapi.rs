@@ -99,7 +99,7 @@ pub fn document(explain: bool) -> Value {
             json!({
                 "type": "object", "required": ["text"], "properties": { "text": { "type": "string" } },
             }),
-            &[400, 422],
+            &[400, 422, 503],
         );
     }
     other("/health/live", "Whether the server answers", &[], "application/json", object.clone(), &[]);

@@ -12,7 +12,7 @@ use super::answer::{json_answer, time};
 use super::lists::site;
 use super::problem::Problem;
 use super::query::Query;
-use super::{App, ExplainQuery, answered};
+use super::{App, ExplainQuery, answered, broken};
 use crate::kind::KINDS;
 
 /// `/api/v1/sites`.
@@ -124,6 +124,16 @@ pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> 
     if [&wanted.page, &wanted.product, &wanted.user].into_iter().flatten().count() > 1 {
         return Err(Problem::bad_request("page_url, product_id and user_id exclude each other"));
     }
-    let value = explain(wanted).await.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))?;
+    let turn = app.explaining.take().await?;
+    // the turn ends with the work, not with the patience of who asked
+    let explaining = explain(wanted);
+    let explained = tokio::spawn(async move {
+        let _turn = turn;
+        explaining.await
+    });
+    let value = match explained.await {
+        Ok(value) => value.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))?,
+        Err(_) => return Err(broken()),
+    };
     Ok(json_answer(&json!({ "text": value }), &HeaderMap::new()))
 }

@@ -12,13 +12,15 @@ use crate::store::StoreError;
 pub struct Problem {
     status: StatusCode,
     detail: String,
+    /// When to ask again, in seconds.
+    again_s: Option<u32>,
     more: Map<String, Value>,
 }
 
 impl Problem {
     /// A problem with a status and what exactly is wrong.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), more: Map::new() }
+        Self { status, detail: detail.into(), again_s: None, more: Map::new() }
     }
 
     /// 400.
@@ -29,6 +31,12 @@ impl Problem {
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// Says when to ask again (`Retry-After`).
+    pub fn again_in(mut self, seconds: u32) -> Self {
+        self.again_s = Some(seconds);
+        self
     }
 
     /// Adds a member for programs.
@@ -49,6 +57,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = problem::response(self.status, &self.detail, self.more);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.again_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }

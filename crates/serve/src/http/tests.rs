@@ -20,23 +20,28 @@ struct Site {
 const EVIL: &str = "/p/<img src=x onerror=alert(1)>'\"; DROP TABLE result;\u{0}\u{7}\u{202e}";
 
 async fn site() -> Site {
+    site_with(Arc::new(|query| {
+        Box::pin(async move {
+            query.page.map(|page| format!("events of {page}")).ok_or_else(|| "only pages".to_owned())
+        })
+    }))
+    .await
+}
+
+async fn site_with(explain: Explain) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("results.db"), Retention::default()).unwrap();
     for end in [60_000, 70_000, 80_000] {
         store.write(&filed(&every_kind("shop", end, "/")), &[]).unwrap();
     }
     store.write(&filed(&every_kind("other", 70_000, EVIL)), &[]).unwrap();
-    let explain: Explain = Arc::new(|query| {
-        Box::pin(async move {
-            query.page.map(|page| format!("events of {page}")).ok_or_else(|| "only pages".to_owned())
-        })
-    });
     let app = Arc::new(App {
         feed: Feed::start(store.clone()).unwrap(),
         store,
         options: Options { explain: Some(explain), hosts: Vec::new() },
         requests: Default::default(),
         cache: Default::default(),
+        explaining: Default::default(),
         loopback: true,
         shutdown: CancellationToken::new(),
     });
@@ -101,6 +106,32 @@ async fn every_list_answers_with_rows_as_they_stand_in_their_topic() {
         let (status, _, body) = site.send(again.body(Body::empty()).unwrap()).await;
         assert_eq!((status.as_u16(), body.len()), (304, 0), "{path}");
     }
+}
+
+#[tokio::test]
+async fn of_too_many_explanations_some_are_sent_away() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let explain: Explain = Arc::new(|_| {
+        Box::pin(async {
+            MOST.fetch_max(RUNNING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Ok("events".to_owned())
+        })
+    });
+    let site = site_with(explain).await;
+    let asking = (0..60).map(|_| site.get("/api/v1/explain?page_url=/&window_end=1970-01-01T00:01:20Z"));
+    let answers = futures_util::future::join_all(asking).await;
+    let told = answers.iter().filter(|(status, ..)| *status == 200).count();
+    assert!((2..=10).contains(&told), "{told}");
+    for (status, headers, _) in answers.iter().filter(|(status, ..)| *status != 200) {
+        assert_eq!((status.as_u16(), &headers[header::RETRY_AFTER]), (503, &"2".parse().unwrap()));
+    }
+    assert_eq!(MOST.load(Ordering::SeqCst), 2);
+    // and later all is as before
+    site.json("/api/v1/explain?page_url=/&window_end=1970-01-01T00:01:20Z").await;
 }
 
 #[tokio::test]

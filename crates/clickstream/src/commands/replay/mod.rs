@@ -28,6 +28,7 @@ use crate::logs::Log as _;
 use crate::logs::embedded::EmbeddedLog;
 use crate::logs::kafka::KafkaLog;
 use crate::run_state::RunState;
+use crate::shell;
 
 use super::{emit, interrupted};
 use input::Inputs;
@@ -133,6 +134,8 @@ fn replay(config: &Config, options: &Options, layout: &Layout) -> Result<Replay>
         urls: config.urls.clone(),
         session_gap_ms: config.stack.job.session_gap_ms,
         reorder_s: options.reorder.as_secs() as i64,
+        clock: options.keep_time.then_some(Timestamp::now),
+        max_future_ms: config.stack.job.max_future_ms,
         ..clickstream_replay::Options::default()
     };
     Ok(Replay::new(options, salt))
@@ -320,7 +323,7 @@ async fn kafka(
         bail!(why);
     }
     let next = if options.keep_time {
-        vec![format!("clickstream up --kafka {address} --no-generate")]
+        vec![report::up_again(config, &shell::option("--kafka", &address))]
     } else {
         vec!["clickstream top".to_owned(), "clickstream verify".to_owned()]
     };
@@ -340,5 +343,5 @@ fn finish(
     } else {
         emit(&report::draw(&summary, outcome, place, next));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if report::failed(&summary, outcome) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,13 +1,14 @@
 //! What became of a log, for people and for programs.
 
 use clickstream_event::Timestamp;
-use clickstream_replay::Summary;
+use clickstream_replay::{Skip, Summary};
 use console::style;
 use serde_json::{Value, json};
 
 use super::run::Outcome;
 use crate::commands::facts;
-use crate::config::Config;
+use crate::config::{Config, last_up};
+use crate::shell;
 use clickstream_top::text::thousands;
 
 /// Columns of a sample line.
@@ -18,7 +19,12 @@ const SITES: usize = 8;
 /// The report as text. `place`: where the events went.
 pub fn draw(summary: &Summary, outcome: &Outcome, place: &str, next: &[String]) -> String {
     let rate = summary.lines as f64 / outcome.took.as_secs_f64().max(0.001);
-    let mark = if outcome.stopped { style("–").yellow() } else { style("✓").green() };
+    let mark = match (failed(summary, outcome), summary.views) {
+        (true, _) => style("✗").red(),
+        (false, 0) => style("–").yellow(),
+        (false, _) if outcome.stopped => style("–").yellow(),
+        _ => style("✓").green(),
+    };
     let mut text = format!(
         "{mark} {} of {} lines are page views now, in {place}{} ({:.1} s, {} lines/s)\n\n",
         thousands(summary.views),
@@ -63,10 +69,17 @@ pub fn draw(summary: &Summary, outcome: &Outcome, place: &str, next: &[String]) 
     for why in &outcome.broken {
         text.push_str(&format!("\n{} the rest could not be read: {why}\n", style("!").yellow()));
     }
-    if !next.is_empty() {
+    // of nothing there is nothing to prove or to look at
+    if !next.is_empty() && outcome.last.is_some() {
         text.push_str(&format!("\nTry: {}\n", next.join("\n     ")));
     }
     text
+}
+
+/// Whether something could not be read: a file to its end, or any line at all.
+pub fn failed(summary: &Summary, outcome: &Outcome) -> bool {
+    let unreadable = summary.skipped.get(&Skip::Unreadable).map_or(0, |(count, _)| *count);
+    !outcome.broken.is_empty() || (summary.lines > 0 && unreadable == summary.lines)
 }
 
 fn shorten(sample: &str) -> String {
@@ -103,13 +116,71 @@ pub fn json(summary: &Summary, outcome: &Outcome, place: &str) -> Value {
 
 /// What to do next with a log in files.
 pub fn next_embedded(config: &Config, outcome: &Outcome) -> Vec<String> {
-    let dir = config.stack.data_dir.display();
+    let dir = shell::option("--data-dir", &config.stack.data_dir.to_string_lossy());
     let slide = config.stack.job.windows.slide_ms();
-    let mut next = vec![format!("clickstream verify --data-dir {dir}")];
+    let mut next = vec![format!("clickstream verify {dir}")];
     if let Some(last) = outcome.last {
         let end = Timestamp((last.0.div_euclid(slide) + 1) * slide);
-        next.push(format!("clickstream explain --data-dir {dir} --site {} --window-end {end}", outcome.site));
+        let site = shell::option("--site", &outcome.site);
+        next.push(format!("clickstream explain {dir} {site} --window-end {end}"));
     }
-    next.push(format!("clickstream up --embedded --data-dir {dir} --no-generate   # the dashboard on it"));
+    let up = up_again(config, &format!("--embedded {dir}"));
+    next.push(format!("{up}   # the dashboard on it"));
     next
+}
+
+/// What shows the log: an `up` with the same windows, or its rows would be others. `where_`: the options that say which log.
+pub fn up_again(config: &Config, where_: &str) -> String {
+    let mut up = format!("clickstream up {where_} --no-generate");
+    for word in last_up::options(config) {
+        up.push(' ');
+        up.push_str(&shell::line([word.as_str()]));
+    }
+    up
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::layers::Settings;
+
+    fn outcome(site: &str) -> Outcome {
+        let last = Timestamp::parse("2026-03-01T10:01:00Z");
+        Outcome { took: Duration::ZERO, stopped: false, broken: Vec::new(), last, site: site.into() }
+    }
+
+    #[test]
+    fn what_comes_next_has_the_same_windows_and_is_safe_to_paste() {
+        let words =
+            ["clickstream", "config", "--window", "1h", "--slide", "5m", "--data-dir", "/tmp/my logs"];
+        let matches = crate::cli::command().try_get_matches_from(words).unwrap();
+        let settings = Settings::load(matches.subcommand().unwrap().1, std::iter::empty()).unwrap();
+        let config = Config::from_settings(&settings).unwrap();
+        let next = next_embedded(&config, &outcome("$(touch /tmp/pwn)"));
+        assert_eq!(
+            next,
+            [
+                "clickstream verify --data-dir '/tmp/my logs'",
+                "clickstream explain --data-dir '/tmp/my logs' --site '$(touch /tmp/pwn)' --window-end 2026-03-01T10:05:00.000Z",
+                "clickstream up --embedded --data-dir '/tmp/my logs' --no-generate --window 1h --slide 5m   # the dashboard on it",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_no_success() {
+        let mut summary = Summary { lines: 2, views: 1, ..Summary::default() };
+        assert!(!failed(&summary, &outcome("web")));
+        assert!(failed(
+            &summary,
+            &Outcome { broken: vec!["cut.gz: ends too early".into()], ..outcome("web") }
+        ));
+        summary.skipped.insert(Skip::Unreadable, (1, "?".into()));
+        assert!(!failed(&summary, &outcome("web")));
+        summary.skipped.insert(Skip::Unreadable, (2, "?".into()));
+        assert!(failed(&summary, &outcome("web")));
+        assert!(!failed(&Summary::default(), &outcome("web")), "an empty file is one");
+    }
 }
