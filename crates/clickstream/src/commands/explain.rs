@@ -1,5 +1,6 @@
 //! `clickstream explain`: the events behind a number.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -91,11 +92,8 @@ impl Options {
             ))
         })?;
         let metric = text("metric");
-        if let Some(metric) = &metric
-            && !FORMULAS.iter().any(|(name, _)| name == metric)
-        {
-            let names: Vec<&str> = FORMULAS.iter().map(|(name, _)| *name).collect();
-            return Err(ConfigError(format!("metric is `{metric}`: one of {} is needed", names.join(", "))));
+        if let Some(metric) = &metric {
+            known(metric)?;
         }
         // a person at a terminal gets all, and can leaf through it
         let default = if std::io::stdout().is_terminal() { 0 } else { 20 };
@@ -104,6 +102,37 @@ impl Options {
             limit => limit as usize,
         };
         Ok(Self { subject, site: text("in_site"), window_end, metric, limit })
+    }
+}
+
+/// Refuses a metric that there is not.
+fn known(metric: &str) -> Result<(), ConfigError> {
+    if FORMULAS.iter().any(|(name, _)| *name == metric) {
+        return Ok(());
+    }
+    let names: Vec<&str> = FORMULAS.iter().map(|(name, _)| *name).collect();
+    Err(ConfigError(format!("metric is `{metric}`: one of {} is needed", names.join(", "))))
+}
+
+/// Whether a metric of a window is made of this event. Ratios are made of all events that either part counts.
+fn is_of(metric: &str, line: &Line, halfway: Timestamp) -> bool {
+    let (counted, people) = match metric.strip_prefix("human_") {
+        Some(counted) => (counted, true),
+        None => (metric, false),
+    };
+    if people && line.labelled_bot {
+        return false;
+    }
+    match counted {
+        "view_count" | "stay_count" | "mean_stay_ms" | "median_stay_ms" | "transition_count"
+        | "path_count" => line.event_type == "page_view",
+        "recent_views" => line.event_type == "page_view" && line.event_time >= halfway,
+        "prior_views" => line.event_type == "page_view" && line.event_time < halfway,
+        "click_count" => line.event_type == "click",
+        "add_to_cart_count" => line.event_type == "add_to_cart",
+        "purchase_count" | "revenue" => line.event_type == "purchase",
+        "click_through_rate" => matches!(line.event_type.as_str(), "page_view" | "click"),
+        _ => true,
     }
 }
 
@@ -131,11 +160,15 @@ pub fn run(config: &Config, options: Options) -> Result<ExitCode> {
 
 /// What this command would print, for the dashboard.
 pub fn text(config: &Config, query: clickstream_serve::ExplainQuery) -> Result<String> {
+    if let Some(metric) = &query.metric {
+        known(metric)?;
+    }
     let subject = query
         .page
         .map(Subject::Page)
         .or(query.product.map(Subject::Product))
         .or(query.user.map(Subject::User))
+        .or(query.session.map(Subject::Session))
         .unwrap_or(Subject::Site);
     let options = Options {
         subject,
@@ -197,34 +230,31 @@ fn draw(explanation: &Explanation, options: &Options) -> String {
         text.push_str("the window has not ended yet by the watermark; this is what counts so far\n\n");
     }
     text.push_str(&rows(explanation, options));
-    let of_metric = |line: &&Line| match options.metric.as_deref() {
-        Some("view_count") => line.event_type == "page_view",
-        Some("click_count") => line.event_type == "click",
-        Some("add_to_cart_count") => line.event_type == "add_to_cart",
-        Some("purchase_count" | "revenue") => line.event_type == "purchase",
-        Some("human_view_count") => line.event_type == "page_view" && !line.labelled_bot,
-        Some(metric) if metric.starts_with("human_") => !line.labelled_bot,
-        Some("click_through_rate") => matches!(line.event_type.as_str(), "page_view" | "click"),
-        _ => true,
-    };
+    let (start, end) = (explanation.window_start.0, explanation.window_end.0);
+    let halfway = Timestamp(start + (end - start) / 2);
+    let metric = options.metric.as_deref();
+    let of_metric = |line: &&Line| metric.is_none_or(|metric| is_of(metric, line, halfway));
     let counted: Vec<&Line> = explanation.counted.iter().filter(of_metric).collect();
     text.push_str(&list("counted", &counted, options.limit));
     let left_out: Vec<&Line> = explanation.left_out.iter().collect();
     text.push_str(&list("left out", &left_out, options.limit));
     text.push_str(&sessions(explanation, options));
-    if matches!(options.metric.as_deref(), None | Some("unique_users" | "conversion_rate")) {
-        let users = explanation.users.iter().take(options.limit);
-        let mut names: Vec<String> = users.map(|(user, n)| format!("{user} ({n})")).collect();
-        if explanation.users.len() > names.len() {
-            names.push(format!("… {} more", thousands((explanation.users.len() - names.len()) as u64)));
-        }
-        text.push_str(&format!(
-            "\n{} users, with their events:\n  {}\n",
-            thousands(explanation.users.len() as u64),
-            names.join(", ")
-        ));
+    let plain = metric.map(|metric| metric.strip_prefix("human_").unwrap_or(metric));
+    if matches!(plain, None | Some("unique_users" | "conversion_rate")) {
+        text.push_str(&users(&counted, options.limit));
     }
     text
+}
+
+/// Who left these events, and how many each.
+fn users(counted: &[&Line], limit: usize) -> String {
+    let mut users = BTreeMap::<&str, u64>::new();
+    counted.iter().for_each(|line| *users.entry(&line.user_id).or_default() += 1);
+    let mut names: Vec<String> = users.iter().take(limit).map(|(user, n)| format!("{user} ({n})")).collect();
+    if users.len() > names.len() {
+        names.push(format!("… {} more", thousands((users.len() - names.len()) as u64)));
+    }
+    format!("\n{} users, with their events:\n  {}\n", thousands(users.len() as u64), names.join(", "))
 }
 
 /// The rows about the subject: its own metrics one below the other, all other rows in a line each.
@@ -354,6 +384,55 @@ fn list(title: &str, lines: &[&Line], limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_lists_the_events_that_make_it() {
+        let line = |event_type: &str, at: i64, labelled_bot| Line {
+            partition: 0,
+            offset: at,
+            event_time: Timestamp(at),
+            event_type: event_type.into(),
+            user_id: "u1".into(),
+            page_url: "/".into(),
+            labelled_bot,
+            left_out: None,
+        };
+        let lines = [
+            line("page_view", 1, false),
+            line("page_view", 6, true),
+            line("click", 2, false),
+            line("click", 3, true),
+            line("add_to_cart", 4, false),
+            line("purchase", 5, false),
+            line("purchase", 7, true),
+        ];
+        let listed = |metric: &str| {
+            let of: Vec<i64> = lines
+                .iter()
+                .filter(|line| is_of(metric, line, Timestamp(5)))
+                .map(|line| line.offset)
+                .collect();
+            of
+        };
+        for (metric, offsets) in [
+            ("event_count", &[1, 6, 2, 3, 4, 5, 7][..]),
+            ("view_count", &[1, 6]),
+            ("human_view_count", &[1]),
+            ("click_count", &[2, 3]),
+            ("human_click_count", &[2]),
+            ("human_add_to_cart_count", &[4]),
+            ("purchase_count", &[5, 7]),
+            ("human_purchase_count", &[5]),
+            ("human_revenue", &[5]),
+            ("human_click_through_rate", &[1, 2]),
+            ("human_unique_users", &[1, 2, 4, 5]),
+            ("prior_views", &[1]),
+            ("recent_views", &[6]),
+        ] {
+            assert_eq!(listed(metric), offsets, "{metric}");
+        }
+        assert!(known("human_purchase_count").is_ok() && known("nonsense").is_err());
+    }
 
     #[test]
     fn a_time_of_the_day_is_the_latest_one() {

@@ -305,7 +305,7 @@ fn millis(time: Duration) -> i64 {
 }
 
 /// `clickstream/` in the user's data directory.
-pub(super) fn default_data_dir() -> PathBuf {
+pub fn default_data_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let base = std::env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
     base.join("clickstream")
