@@ -309,20 +309,25 @@ export async function refreshPage(first = false) {
   if (turn !== asked || state.page !== page_url) return;
   state.pageHistory = series?.rows ?? [];
   state.pageSeen = series ? series.rows.length > 0 : null;
-  if (series?.windows) withNewest(state.pageHistory, series, page_url);
+  if (series?.windows) withNothing(state.pageHistory, series, page_url);
   state.ofPage = { anomalies: anomalies?.rows ?? [], sessions: sessions?.rows ?? [] };
   kinds.forEach((kind, place) => { if (lists[place]) state.ofPage[kind] = lists[place]; });
   changed("page", ...(first ? [] : kinds), "sessions", "anomalies");
 }
 
-/** A window in which nothing happened on a page has no row of it: the newest one is shown as one with nothing, not an older one in its place. */
-function withNewest(list, { to }, page_url) {
-  if ((list[list.length - 1]?.window_end ?? "") >= to) return;
+/** A window in which nothing happened on a page has no row of it: it is shown as one with nothing, above all if it is the newest. */
+function withNothing(list, { from, to, windows }, page_url) {
+  const known = new Set(list.map((row) => row.window_end));
+  // of a long series only some windows are given: then one without a row may have one
+  const ends = windows <= SERIES ? state.history.map((row) => row.window_end).filter((end) => end >= from && end < to) : list.length ? [] : state.history.slice(0, 1).map((row) => row.window_end);
   const size = now() ? Date.parse(now().window_end) - Date.parse(now().window_start) : 0;
-  const row = { page_url, window_start: new Date(Date.parse(to) - size).toISOString(), window_end: to };
-  for (const name of ["view_count", "click_count", "add_to_cart_count", "purchase_count", "unique_users"]) row[name] = row[`human_${name}`] = 0;
-  row.click_through_rate = row.human_click_through_rate = null;
-  list.push(row);
+  for (const end of [...ends, to].filter((end) => !known.has(end))) {
+    const row = { page_url, window_start: new Date(Date.parse(end) - size).toISOString(), window_end: end };
+    for (const name of ["view_count", "click_count", "add_to_cart_count", "purchase_count", "unique_users"]) row[name] = row[`human_${name}`] = 0;
+    row.click_through_rate = row.human_click_through_rate = null;
+    list.push(row);
+  }
+  list.sort((a, b) => (a.window_end < b.window_end ? -1 : 1));
 }
 
 /** Filters everything by a page; `null`: no filter. */

@@ -1,6 +1,6 @@
 // Bounce rates: final, and as things stand.
 import { cut, el, fill, pick } from "../dom.js";
-import { clock, count, percent } from "../format.js";
+import { clock, count, duration, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, rows, watch } from "../state.js";
 
@@ -52,7 +52,7 @@ export function engagement(parent) {
       fill(view.body, empty("No results yet.", "Nobody stayed on this page within the window."));
       return;
     }
-    const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+    const seconds = (ms) => (ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms));
     fill(view.body, scroll("Time on page", table("Time on page, entries and exits",
       [["Page"], ["Stays", "n"], ["Half at most", "n"], ["Mean", "n wide-only"], ["Entries", "n wide-only"], ["Exits", "n"]],
       list.slice(0, 30).map((row) => {

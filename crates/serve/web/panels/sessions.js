@@ -16,7 +16,7 @@ export function sessions(parent) {
     fill(view.body, scroll("Sessions", table("Sessions that closed most recently",
       [["Ended", "wide-only"], ["Entry → exit"], ["Pages", "n"], ["Length", "n"], ["Engaged", "n"], ["Outcome", "wide-only unseen-text"], ["Why", "n wide-only unseen-text"]],
       list.slice(0, 25).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, {},
-        el("td.wide-only", {}, clock(row.session_end)),
+        el("td.wide-only.time", {}, clock(row.session_end)),
         el("td.page", {}, pick(row.entry_page, choose), row.bounced ? null : " → ", row.bounced ? null : pick(row.exit_page, choose)),
         el("td.n", {}, count(row.page_view_count)),
         el("td.n", {}, duration(row.duration_ms)),
