@@ -27,6 +27,7 @@ struct Fields {
     view_count: Option<u64>,
     event_count: Option<u64>,
     entries: Option<u64>,
+    exits: Option<u64>,
     transition_count: Option<u64>,
     stay_count: Option<u64>,
     reason: Option<String>,
@@ -125,6 +126,8 @@ pub fn file(topic: &str, json: &[u8]) -> Result<Filed, Unfit> {
     };
     let weight = match kind.name {
         "site-metrics" => fields.event_count,
+        // a page that many leave from and nobody enters at, as a cart, is no small one
+        "entry-exit-pages" => Some(fields.entries.unwrap_or(0).saturating_add(fields.exits.unwrap_or(0))),
         _ => match kind.weight {
             Some("view_count") => fields.view_count,
             Some("entries") => fields.entries,
@@ -161,6 +164,8 @@ mod tests {
         let letter = br#"{"reason":"late","detail":null,"source_partition":1,"source_offset":77,"raw":"x"}"#;
         let filed = file(topic::DEAD_LETTERS, letter).unwrap();
         assert_eq!((filed.key.as_str(), filed.reason.as_deref()), ("1\u{1f}77", Some("late")));
+        let cart = br#"{"site_id":"shop","window_end":"1970-01-01T00:00:10.000Z","page_url":"/cart","entries":1,"exits":152}"#;
+        assert_eq!(file(topic::ENTRY_EXIT_PAGES, cart).unwrap().weight, 153);
     }
 
     #[test]

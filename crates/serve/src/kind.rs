@@ -44,7 +44,7 @@ pub struct Kind {
     pub about: &'static str,
     /// Key fields besides the site and the window's end, in order.
     pub key: &'static [&'static str],
-    /// The field that orders a window's rows, greatest first; none: by key.
+    /// The field that orders a window's rows, greatest first; none: by key. Of entry and exit pages it is entries and exits together.
     pub weight: Option<&'static str>,
     /// Fields that hold a page, for the `page_url` filter.
     pub pages: &'static [&'static str],

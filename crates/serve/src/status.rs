@@ -30,7 +30,7 @@ pub struct PipelineStatus {
     pub events_per_second: f64,
     /// Records in the events topic, in all.
     pub records_total: u64,
-    /// Duplicates among them, where known.
+    /// Duplicates among those that were read since the start, where known: Flink does not say.
     pub duplicates_total: Option<u64>,
     /// Event time up to which everything is counted.
     pub watermark: Option<Timestamp>,

@@ -1,8 +1,8 @@
 // Puts the page together.
-import { el, fill } from "./dom.js";
+import { cut, el, fill } from "./dom.js";
 import { get } from "./api.js";
-import { clock, useUtc } from "./format.js";
-import { changed, choose, now, show, state, watch } from "./state.js";
+import { clock, duration, fromField, span, toField, useUtc } from "./format.js";
+import { changed, choose, lookAt, nextTo, now, show, state, watch, windowAt } from "./state.js";
 import { kpis } from "./panels/kpis.js";
 import { chart } from "./panels/chart.js";
 import { anomalies } from "./panels/anomalies.js";
@@ -89,10 +89,17 @@ watch(["page-metrics"], () => {
 // the line under the header
 function strip() {
   const status = state.status;
-  by("live").classList.toggle("on", state.connected);
-  by("live").lastElementChild.textContent = state.connected ? "live" : "not connected, trying again …";
   const newest = now();
-  by("window").textContent = newest ? `window ${clock(newest.window_start)} – ${clock(newest.window_end)}` : "waiting for the first window";
+  // a log of the past, or a pipeline that stands still, is not live however well we are connected
+  const age = status && newest ? Date.parse(status.at) - Date.parse(newest.window_end) : 0;
+  const old = !state.at && age > 2 * status?.slide_ms + 5_000;
+  by("live").classList.toggle("on", state.connected);
+  by("live").classList.toggle("old", Boolean(state.at) || old);
+  by("live").lastElementChild.textContent = !state.connected ? "not connected, trying again …" : state.at ? "looking back" : old ? `newest results ${duration(age)} old` : "live";
+  by("window").textContent = newest ? `window ${span(newest.window_start, newest.window_end)}` : "waiting for the first window";
+  by("earlier").hidden = !newest;
+  for (const id of ["later", "newest", "moment"]) by(id).hidden = !state.at;
+  if (newest && document.activeElement !== by("moment")) by("moment").value = toField(newest.window_end);
   const proof = status?.proof;
   const box = by("proof");
   box.className = `proof ${proof?.state ?? ""}`;
@@ -101,11 +108,37 @@ function strip() {
     : proof.state === "refuted" ? `✗ ${proof.message ?? "the recount differs"}` : "○ first proof under way";
 }
 let lastStrip = 0;
-watch(["connection", "site-metrics"], strip);
+watch(["connection", "site-metrics", "at"], strip);
+
+// windows of the past
+async function go(find) {
+  const end = await find().catch(() => undefined);
+  // what could not be asked for changes nothing; after the last one comes the newest
+  if (end !== undefined) lookAt(end);
+}
+by("earlier").addEventListener("click", () => go(async () => {
+  const end = await nextTo(false);
+  by("earlier").disabled = !end;
+  return end ?? undefined;
+}));
+by("later").addEventListener("click", () => go(() => nextTo(true)));
+by("newest").addEventListener("click", () => { lookAt(null); by("earlier").focus(); });
+by("moment").addEventListener("change", () => {
+  const moment = fromField(by("moment").value);
+  if (!Number.isNaN(moment.getTime())) go(async () => (await windowAt(moment)) ?? undefined);
+});
+watch(["at"], () => { by("earlier").disabled = false; });
 watch(["pipeline"], () => { if (Date.now() - lastStrip > 900) { lastStrip = Date.now(); strip(); } });
 
 // panels
 const place = by("analytics");
+const unknown = el("p.notice", { role: "status", hidden: true });
+place.append(unknown);
+watch(["page", "site-metrics"], () => {
+  unknown.hidden = !state.page || state.pageSeen !== false;
+  const text = unknown.hidden ? "" : `Nothing happened on a page “${cut(state.page)}” in the windows shown, from ${clock(state.history[0]?.window_start)} to ${clock(now()?.window_end)}. Is the name right?`;
+  if (unknown.textContent !== text) unknown.textContent = text;
+});
 kpis(place);
 chart(place);
 anomalies(place);

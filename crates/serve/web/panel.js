@@ -25,15 +25,19 @@ export function whyButton(subject, label = "why?") {
   return el("button.why", { type: "button", "aria-label": `Why this number: ${subject.title}`, onclick: () => explain(subject) }, label);
 }
 
-/** A panel. `show(body, note, end)` draws; `end` is the right end of its header. */
-export function panel(parent, { title, width = "", kind = null, about = "" }) {
+/** Says that a number has no form without bots. */
+export const alsoBots = () => el("span.badge.bots", { hidden: true, title: "Labelled bots are in it too: it is not counted without them" }, "with bots");
+
+/** A panel; `bots`: what it shows has no form without them. */
+export function panel(parent, { title, width = "", kind = null, about = "", bots = false }) {
+  const withBots = bots ? alsoBots() : null;
   const note = el("span.note", {});
   const proof = el("span", {});
   const body = el("div", {});
   const id = `heading-${title.toLowerCase().replace(/\W+/g, "-")}`;
   const why = el("button.why", { type: "button", "aria-label": `Why these numbers: ${title}`, onclick: () => explain(why.subject ?? { title, kind, about }) }, "why?");
   const section = el(`section.panel${width ? `.${width}` : ""}`, { "aria-labelledby": id },
-    el("header", {}, el("h2", { id }, title), note, el("span.end", {}, proof, kind ? why : null)), body);
+    el("header", {}, el("h2", { id }, title), note, withBots, el("span.end", {}, proof, kind ? why : null)), body);
   parent.append(section);
   return {
     section, body,
@@ -41,6 +45,7 @@ export function panel(parent, { title, width = "", kind = null, about = "" }) {
     note(text, end, subject) {
       note.textContent = cut(text ?? "");
       note.title = note.textContent;
+      if (withBots) withBots.hidden = !state.people;
       fill(proof, mark(end));
       why.subject = { title, kind, about, end, ...subject };
     },
@@ -64,4 +69,5 @@ export function scroll(label, child) {
   return el("div.scroll", { tabindex: "0", role: "group", "aria-label": label }, child);
 }
 
-export const empty = (text) => el("p.empty", {}, text);
+/** What stands where there is nothing; `ofPage`: where everything is filtered by a page. */
+export const empty = (text, ofPage = text) => el("p.empty", {}, state.page ? ofPage : text);

@@ -14,17 +14,25 @@ const ANOMALIES = 200;
 
 export const state = {
   site: null, sites: [], connected: false, status: null, canExplain: false,
+  /** What `clickstream explain` has to be told on a command line to look into the same log. */
+  explainOptions: [],
+  /** End of the window that is looked back at; `null`: the newest one, live. */
+  at: null,
   /** Rows of site metrics by window end, oldest first. */
   history: [],
+  /** Time between two rows of it as they were read, in milliseconds: of a long series only every second, third … window is given. */
+  sampling: 0,
   /** `{window_end, rows, total}` of each windowed kind. */
   latest: {},
   /** The same, of the page filtered by. */
   ofPage: {},
   /** Rows of page metrics of that page, oldest first. */
   pageHistory: [],
-  /** Top lists by window end. */
-  tops: new Map(),
-  /** Views of pages: name → [[end, views] …], oldest first. */
+  /** Whether that page is in any of the windows; `null`: not known yet. */
+  pageSeen: null,
+  /** Top lists by window end, with bots and without. */
+  tops: { "top-pages": new Map(), "human-top-pages": new Map() },
+  /** Views of pages: name → [[end, views, without bots] …], oldest first. */
   views: new Map(),
   anomalies: [], sessions: [], letters: [], letterCounts: {},
   page: null,
@@ -101,10 +109,38 @@ export function rows(kind) {
 /** The newest site row. */
 export function now() { return state.history[state.history.length - 1] ?? null; }
 
-/** The row of the window just before the newest, of which no event is in both; or the next older one that is known. */
-export function before(list = state.history) {
-  const newest = list[list.length - 1];
-  return newest ? list.findLast((row) => row.window_end <= newest.window_start) ?? null : null;
+/** Every window of the last hour is kept; of the time before, only windows side by side. */
+const DETAIL = 3_600_000;
+
+/**
+ * What the newest window is compared with: `{row}`, the site in the window just before, of which no event is in both; or `{from}`, the
+ * end of the first window that can be compared. A window that began before there were events is half full: all would seem to have risen.
+ */
+export function before() {
+  const list = state.history;
+  const newest = now();
+  if (list.length < 2) return {};
+  const [start, end] = [Date.parse(newest.window_start), Date.parse(newest.window_end)];
+  const size = end - start;
+  const usual = end - Date.parse(list[list.length - 2].window_end);
+  const gap = Math.max(2 * usual, 1.5 * state.sampling, size / 4);
+  const row = list.findLast((row) => row.window_end <= newest.window_start);
+  const began = row && start - Date.parse(row.window_end) <= gap ? Date.parse(row.window_start) : null;
+  // events came all the time if windows ended all the time
+  let later = end;
+  for (let place = list.length - 2; place >= 0; place -= 1) {
+    const at = Date.parse(list[place].window_end);
+    if (later - at > (end - at > DETAIL ? size : gap)) break;
+    if (began !== null && at <= began) return { row };
+    later = at;
+  }
+  return { from: later + 2 * size > end ? new Date(later + 2 * size).toISOString() : null };
+}
+
+/** End of the first window that ends at an instant, or `more` milliseconds later: windows end at multiples of the slide. */
+export function windowAfter(at, more = 0) {
+  const slide = state.status?.slide_ms;
+  return slide && at ? new Date(Math.ceil((Date.parse(at) + more) / slide) * slide).toISOString() : null;
 }
 
 function insert(list, row, limit) {
@@ -115,12 +151,12 @@ function insert(list, row, limit) {
   if (list.length > limit) list.splice(0, list.length - limit);
 }
 
-function addViews(page, end, views) {
+function addViews(page, end, ...views) {
   if (!state.views.has(page)) state.views.set(page, []);
   const points = state.views.get(page);
   const last = points[points.length - 1];
   if (last && last[0] >= end) return;
-  points.push([end, views]);
+  points.push([end, ...views]);
   if (points.length > SPARK) points.shift();
 }
 
@@ -139,6 +175,8 @@ const keys = {
 
 /** Takes a frame of the live stream. */
 function take(kind, data) {
+  // who looks back is not shown what is new; all is read again at the return
+  if (state.at && kind !== "dead-letters") return;
   if (kind === "sessions") state.sessions = merge(state.sessions, data.rows, keys.sessions, EVENTS);
   else if (kind === "anomalies") state.anomalies = merge(state.anomalies, data.rows, keys.anomalies, ANOMALIES);
   else if (kind === "dead-letters") {
@@ -156,12 +194,12 @@ function take(kind, data) {
       data.rows.forEach((row) => insert(state.history, row, HISTORY));
       if (state.page) refreshPage();
     }
-    if (kind === "top-pages") {
-      state.tops.set(data.window_end, data.rows);
-      if (data.rows.length) forgetTops(data.rows[0].window_start);
+    if (state.tops[kind]) {
+      state.tops[kind].set(data.window_end, data.rows);
+      if (data.rows.length) forgetTops(state.tops[kind], data.rows[0].window_start);
     }
     if (kind === "page-metrics") {
-      data.rows.forEach((row) => addViews(row.page_url, row.window_end, row.view_count));
+      data.rows.forEach((row) => addViews(row.page_url, row.window_end, row.view_count, row.human_view_count));
       if (state.views.size > 400) forgetViews(data.rows);
     }
   }
@@ -169,9 +207,9 @@ function take(kind, data) {
 }
 
 /** Ranks are compared with the window before: of the lists up to its end only the newest is needed. */
-function forgetTops(end) {
-  const old = [...state.tops.keys()].filter((known) => known <= end).sort();
-  old.slice(0, -1).forEach((known) => state.tops.delete(known));
+function forgetTops(tops, end) {
+  const old = [...tops.keys()].filter((known) => known <= end).sort();
+  old.slice(0, -1).forEach((known) => tops.delete(known));
 }
 
 function forgetViews(rows) {
@@ -187,41 +225,47 @@ const LISTS = {
 
 /** Reads everything anew: at the start, and when the stream had a gap. What is looked at first is asked for first; all is shown as it comes. */
 export async function load() {
-  const site_id = state.site;
+  const { site: site_id, at } = state;
   const read = async (path, parameters, use, ...kinds) => {
     const answer = await get(path, parameters).catch(() => null);
-    // another site may have been chosen meanwhile
-    if (!answer || state.site !== site_id) return;
+    // another site or window may have been chosen meanwhile
+    if (!answer || state.site !== site_id || state.at !== at) return;
     use(answer);
     changed(...kinds);
   };
-  const list = (kind) => read(LISTS[kind], { site_id, limit: 100 }, (answer) => {
-    if ((answer.window_end ?? "") < (state.latest[kind]?.window_end ?? "")) return;
+  const list = (kind) => read(LISTS[kind], { site_id, window_end: at, limit: 100 }, (answer) => {
+    if (!at && (answer.window_end ?? "") < (state.latest[kind]?.window_end ?? "")) return;
     state.latest[kind] = answer;
-    if (kind === "top-pages" && answer.window_end) state.tops.set(answer.window_end, answer.rows);
+    if (answer.window_end) state.tops[kind]?.set(answer.window_end, answer.rows);
   }, kind);
-  const first = [list("top-pages"), read("/site", { site_id, limit: SERIES }, (series) => {
+  const first = [list("top-pages"), read("/site", { site_id, to: at, limit: SERIES }, (series) => {
     // the stream may have brought newer windows meanwhile
     const last = series.rows[series.rows.length - 1]?.window_end ?? "";
-    state.history = [...series.rows, ...state.history.filter((row) => row.window_end > last)];
+    const [one, other] = series.rows.slice(-2);
+    state.sampling = other ? Date.parse(other.window_end) - Date.parse(one.window_end) : 0;
+    state.history = [...series.rows, ...(at ? [] : state.history.filter((row) => row.window_end > last))];
     if (now()) state.latest["site-metrics"] = { window_end: now().window_end, rows: [now()], total: 1 };
   }, "site-metrics")];
   const rest = [
     read("/pipeline", {}, (overview) => {
       state.canExplain = overview.explain;
+      state.explainOptions = overview.explain_options ?? [];
       state.status = overview.status ?? state.status;
     }, "pipeline"),
-    read("/anomalies", { site_id, limit: ANOMALIES }, (anomalies) => { state.anomalies = anomalies.rows; }, "anomalies"),
+    read("/anomalies", { site_id, to: upTo(at), limit: ANOMALIES }, (anomalies) => { state.anomalies = anomalies.rows; }, "anomalies"),
     ...Object.keys(LISTS).filter((kind) => kind !== "top-pages").map(list),
-    read("/sessions", { site_id, limit: EVENTS }, (sessions) => { state.sessions = sessions.rows; }, "sessions"),
+    read("/sessions", { site_id, to: upTo(at), limit: EVENTS }, (sessions) => { state.sessions = sessions.rows; }, "sessions"),
     read("/dead-letters", { limit: EVENTS }, (letters) => { state.letters = letters.rows; state.letterCounts = letters.counts; }, "dead-letters"),
   ];
   await Promise.all(first);
   await Promise.all(rest);
-  if (state.site === site_id) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id);
+  if (state.site === site_id && state.at === at) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id, at);
 }
 
-async function loadSparklines(top, site_id) {
+/** What happened up to the end of a window; instants asked for are those before the one named. */
+const upTo = (at) => (at ? new Date(Date.parse(at) + 1).toISOString() : null);
+
+async function loadSparklines(top, site_id, at) {
   const step = Math.max(1, Math.floor(state.history.length / SPARK));
   const end = now()?.window_end;
   const size = end ? Date.parse(end) - Date.parse(now().window_start) : 0;
@@ -229,18 +273,18 @@ async function loadSparklines(top, site_id) {
   await Promise.all([
     ...top.map(async (row) => {
       const path = `/pages/${encodeURIComponent(row.page_url)}/metrics`;
-      const series = await get(path, { site_id, limit: SPARK, from: oldest?.window_end }).catch(() => null);
-      if (series && step) state.views.set(row.page_url, series.rows.map((point) => [point.window_end, point.view_count]));
+      const series = await get(path, { site_id, limit: SPARK, from: oldest?.window_end, to: at }).catch(() => null);
+      if (series && step && state.at === at) state.views.set(row.page_url, series.rows.map((point) => [point.window_end, point.view_count, point.human_view_count]));
     }),
-    // the top list a window ago, to tell who rose
-    (async () => {
+    // the top lists a window ago, to tell who rose
+    ...Object.entries(state.tops).map(async ([kind, tops]) => {
       if (!end) return;
       const window_end = new Date(Date.parse(end) - size).toISOString();
       // a pipeline that has just begun has no such window
       if (!state.history.some((row) => row.window_end === window_end)) return;
-      const list = await get("/pages/top", { site_id, window_end }).catch(() => null);
-      if (list) state.tops.set(window_end, list.rows);
-    })(),
+      const list = await get(LISTS[kind], { site_id, window_end }).catch(() => null);
+      if (list) tops.set(window_end, list.rows);
+    }),
   ]);
   changed("top-pages");
 }
@@ -252,30 +296,78 @@ export async function refreshPage(first = false) {
   if (!page_url) return;
   asked += 1;
   const turn = asked;
-  const site_id = state.site;
+  const { site: site_id, at } = state;
   const ask = (path, parameters) => get(path, { site_id, page_url, ...parameters }).catch(() => null);
   const path = `/pages/${encodeURIComponent(page_url)}/metrics`;
   const kinds = Object.keys(LISTS);
   const [series, anomalies, sessions, ...lists] = await Promise.all([
-    get(path, { site_id, limit: SERIES }).catch(() => null),
-    ask("/anomalies", { limit: ANOMALIES }), ask("/sessions", { limit: EVENTS }),
-    ...kinds.map((kind) => (["funnels", "top-pages", "human-top-pages", "trending-pages"].includes(kind) ? null : ask(LISTS[kind], { limit: 100 }))),
+    get(path, { site_id, to: at, limit: SERIES }).catch(() => null),
+    ask("/anomalies", { to: upTo(at), limit: ANOMALIES }), ask("/sessions", { to: upTo(at), limit: EVENTS }),
+    ...kinds.map((kind) => (["funnels", "top-pages", "human-top-pages", "trending-pages"].includes(kind) ? null : ask(LISTS[kind], { window_end: at, limit: 100 }))),
   ]);
   // an answer to an older question
   if (turn !== asked || state.page !== page_url) return;
   state.pageHistory = series?.rows ?? [];
+  state.pageSeen = series ? series.rows.length > 0 : null;
+  if (series?.windows) withNothing(state.pageHistory, series, page_url);
   state.ofPage = { anomalies: anomalies?.rows ?? [], sessions: sessions?.rows ?? [] };
   kinds.forEach((kind, place) => { if (lists[place]) state.ofPage[kind] = lists[place]; });
   changed("page", ...(first ? [] : kinds), "sessions", "anomalies");
 }
 
+/** A window in which nothing happened on a page has no row of it: it is shown as one with nothing, above all if it is the newest. */
+function withNothing(list, { from, to, windows }, page_url) {
+  const known = new Set(list.map((row) => row.window_end));
+  // of a long series only some windows are given: then one without a row may have one
+  const ends = windows <= SERIES ? state.history.map((row) => row.window_end).filter((end) => end >= from && end < to) : list.length ? [] : state.history.slice(0, 1).map((row) => row.window_end);
+  const size = now() ? Date.parse(now().window_end) - Date.parse(now().window_start) : 0;
+  for (const end of [...ends, to].filter((end) => !known.has(end))) {
+    const row = { page_url, window_start: new Date(Date.parse(end) - size).toISOString(), window_end: end };
+    for (const name of ["view_count", "click_count", "add_to_cart_count", "purchase_count", "unique_users"]) row[name] = row[`human_${name}`] = 0;
+    row.click_through_rate = row.human_click_through_rate = null;
+    list.push(row);
+  }
+  list.sort((a, b) => (a.window_end < b.window_end ? -1 : 1));
+}
+
 /** Filters everything by a page; `null`: no filter. */
 export function choose(page) {
-  state.page = page || null;
-  state.ofPage = {};
-  state.pageHistory = [];
+  Object.assign(state, { page: page || null, ofPage: {}, pageHistory: [], pageSeen: null });
   changed("page");
   refreshPage(true);
+}
+
+/** Looks back at the window that ended then; `null`: goes on with the newest, live. */
+export function lookAt(at) {
+  if (at === state.at) return;
+  Object.assign(state, { at, views: new Map() });
+  changed("at");
+  load();
+  refreshPage();
+}
+
+/** End of the window that lies beside the one shown, or the nearest one that is kept; nothing if there is none. */
+export async function nextTo(later) {
+  const shown = now();
+  if (!shown) return null;
+  const [size, end] = [Date.parse(shown.window_end) - Date.parse(shown.window_start), Date.parse(shown.window_end)];
+  const at = (time) => new Date(time).toISOString();
+  // the one beside it, else the nearest of those farther off, or else of those that overlap it
+  if (later) return (await lastOf({ from: at(end + 1), to: at(end + size) })) ?? firstOf({ from: at(end + 1) });
+  return (await lastOf({ to: shown.window_start })) ?? firstOf({ to: at(end - 1) });
+}
+
+const windowsOf = (parameters) => get("/windows", { site_id: state.site, limit: 1, ...parameters });
+/** Ends of the last and the first window that are kept of a time; they are listed from the last on. */
+const lastOf = async (range) => (await windowsOf(range)).windows[0]?.window_end ?? null;
+async function firstOf(range) {
+  const { total } = await windowsOf(range);
+  return total ? (await windowsOf({ ...range, offset: total - 1 })).windows[0]?.window_end ?? null : null;
+}
+
+/** End of the last window that ended at a time or before, else of the first one that is kept. */
+export async function windowAt(time) {
+  return (await lastOf({ to: time.toISOString() })) ?? firstOf({});
 }
 
 let leave = null;
@@ -283,7 +375,9 @@ let leave = null;
 export function show(site) {
   leave?.();
   loaded = 0;
-  Object.assign(state, { site, history: [], latest: {}, ofPage: {}, pageHistory: [], tops: new Map(), views: new Map(), anomalies: [], sessions: [] });
+  const tops = { "top-pages": new Map(), "human-top-pages": new Map() };
+  Object.assign(state, { site, at: null, history: [], latest: {}, ofPage: {}, pageHistory: [], tops, views: new Map(), anomalies: [], sessions: [] });
+  changed("at");
   leave = follow(site, {
     frame: take,
     pipeline: (status) => { state.status = status; changed("pipeline"); },

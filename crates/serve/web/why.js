@@ -17,23 +17,25 @@ const MEANINGS = {
   "common-paths": "Runs of three or four successive page views, each on another page than the one before; counted at the last.",
   funnels: "Of the sessions that closed within the window: with a page view; of these with an add to cart; of these with a purchase.",
   sessions: "Events of one session id without a gap of the session gap or more; written when it closes. Engagement = 100·(1 − e^(−points / 20)), points = views + 2·clicks + 5·add to cart + 10·purchases + seconds / 10.",
-  anomalies: "Spikes and drops: a slide with at least 4 deviations more or fewer events than in the 30 slides before. Bots and unusual users: the rule that found them is named, with what was observed.",
+  anomalies: "A spike: a slide with at least 20 events, at least 1.5 times as many as usual, and at least 7 deviations more. A drop: a slide with at most 35 % of the usual events, and at least 3 deviations fewer. Usual is the mean of the 30 slides before, or of as many as there are, from 6 on; a deviation is taken to be at least twice the mean's square root. Bots and unusual users: the rule that found them is named, with what was observed.",
   "dead-letters": "Records that count nowhere: malformed, of a rejected value, or late by more than the allowed disorder. Each is kept with its place in the log.",
-  "page-engagement": "The time from a page view to the next one of the session, if less than the session gap.",
+  "page-engagement": "The time from a page view to the next one of the session, if less than the session gap. Half of the stays took at most the time in the second column: stays are counted in classes, each a fifth wider than the one before, and the time is the upper bound of the class that the median is in. The mean is exact.",
 };
 
-const quote = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
+const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${String(text).replaceAll("'", "'\\''")}'`);
+/** An option; a value that looks like an option itself is bound to its name. */
+const option = (name, value) => (String(value).startsWith("-") ? `${name}=${quote(value)}` : `${name} ${quote(value)}`);
 
-function command({ page, user, end, kind, metric }) {
-  if (kind === "dead-letters") return "clickstream verify";
-  if (!end) return "clickstream verify";
-  const parts = ["clickstream explain"];
-  if (page) parts.push("--page", quote(page));
-  else if (user) parts.push("--user", quote(user));
-  else return "clickstream verify";
-  parts.push("--window-end", end);
-  if (metric && page) parts.push("--metric", metric);
-  return parts.join(" ");
+function command({ page, user, session, end, kind, metric }) {
+  const same = state.explainOptions.map((text) => quote(text));
+  if (kind === "dead-letters" || !end) return ["clickstream verify", ...same].join(" ");
+  const parts = ["clickstream explain", option("--site", state.site)];
+  if (page) parts.push(option("--page", page));
+  else if (session) parts.push(option("--session", session));
+  else if (user) parts.push(option("--user", user));
+  parts.push(option("--window-end", end));
+  if (metric) parts.push(option("--metric", metric));
+  return [...parts, ...same].join(" ");
 }
 
 const PROOF = {
@@ -42,7 +44,7 @@ const PROOF = {
   refuted: "✗ The recount differs. Run clickstream verify to see where.",
 };
 
-/** Opens the explanation. `subject`: `{title, value, kind, metric, page, user, end, about}`. */
+/** Opens the explanation. `subject`: `{title, value, kind, metric, page, user, session, end, about}`; of neither page, user nor session: the whole site. */
 export async function explain(subject) {
   const line = command(subject);
   const copied = el("button.button", { type: "button", onclick: async () => {
@@ -64,9 +66,11 @@ export async function explain(subject) {
     el("div.actions", {}, copied, el("button.button.main", { type: "button", onclick: () => dialog.close() }, "close")),
   );
   dialog.showModal();
-  if (!state.canExplain || !subject.end || !(subject.page || subject.user)) return;
+  if (!state.canExplain || !subject.end || subject.kind === "dead-letters") return;
   fill(events, el("h3", {}, "The events behind it"), el("p.empty", {}, "asking the log …"));
-  const ask = { site_id: state.site, page_url: subject.page, user_id: subject.page ? null : subject.user, window_end: subject.end, metric: subject.metric };
+  const { page, session, user } = subject;
+  const of = page ? { page_url: page } : session ? { session_id: session } : user ? { user_id: user } : {};
+  const ask = { site_id: state.site, ...of, window_end: subject.end, metric: subject.metric };
   try {
     const answer = await get("/explain", ask);
     fill(events, el("h3", {}, "The events behind it"), el("pre", { tabindex: "0" }, answer.text));

@@ -97,7 +97,7 @@ impl Client {
             return Ok(site);
         }
         let of_site = of_site(&site);
-        let mut history = self.get(&format!("/api/v1/site?limit=720&{of_site}")).await?;
+        let mut history = self.get(&format!("/api/v1/site?limit=2000&{of_site}")).await?;
         if let Some(Value::Array(rows)) = history.get_mut("rows").map(Value::take) {
             send(updates, Update::History(rows)).await;
         }

@@ -9,6 +9,7 @@
 //! | [`update`] | what it brings |
 //! | [`state`] | what is known, and how it is looked at |
 //! | `rows` | lists: sorted, filtered |
+//! | `compare` | which window the newest one is compared with |
 //! | [`keys`] | what a key does |
 //! | [`view`] | the picture |
 //! | [`text`] | texts of strangers made harmless; numbers for people |
@@ -16,6 +17,7 @@
 //! | [`terminal`] | the loop; leaves the terminal as it found it |
 
 pub mod client;
+mod compare;
 pub mod keys;
 mod rows;
 pub mod state;

@@ -144,6 +144,7 @@ pub fn text(config: &Config, query: clickstream_serve::ExplainQuery) -> Result<S
         .map(Subject::Page)
         .or(query.product.map(Subject::Product))
         .or(query.user.map(Subject::User))
+        .or(query.session.map(Subject::Session))
         .unwrap_or(Subject::Site);
     let options = Options {
         subject,

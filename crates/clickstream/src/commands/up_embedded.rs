@@ -211,6 +211,7 @@ async fn show(
                     tracing::info!(us, "rows of a window written, counted from the acknowledgement of what closed it");
                 }
                 let seconds = seen.second();
+                seen.footer.duplicates = Some(figures.duplicates);
                 let inlet = pipeline.inlet();
                 let now = inlet.acknowledged();
                 let sends = config.generate || config.collector.is_some();

@@ -311,7 +311,7 @@ fn millis(time: Duration) -> i64 {
 }
 
 /// `clickstream/` in the user's data directory.
-pub(super) fn default_data_dir() -> PathBuf {
+pub fn default_data_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
     // by its definition a path that is not absolute does not count
     let named = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());

@@ -43,6 +43,8 @@ pub struct Footer {
     pub late: u64,
     /// Other dead letters since the start.
     pub bad: u64,
+    /// Duplicates since the start, where known.
+    pub duplicates: Option<u64>,
     /// What is wrong at the moment; empty when all is well.
     pub trouble: String,
 }

@@ -162,6 +162,7 @@ impl Counter {
         let values = batch.iter().map(|event| (event.partition, event.value));
         let values = values.chain(beats.iter().map(|(partition, value)| (*partition, value.as_slice())));
         let mut chunk: Vec<(u32, u64, &[u8], Result<Prepared<'_>, _>)> = Vec::with_capacity(CHUNK);
+        let mut duplicates = 0;
         let mut values = values.peekable();
         while let Some((partition, value)) = values.next() {
             let offset = &mut next[partition as usize];
@@ -177,6 +178,7 @@ impl Counter {
                     Ok(prepared) => self.engine.push_prepared(partition as usize, arrival, &prepared),
                     Err(rejection) => Verdict::Rejected(rejection),
                 };
+                duplicates += u64::from(verdict == Verdict::Duplicate);
                 if let Some(letter) = verdict.dead_letter(partition as i32, offset as i64, Some(value))
                     && self.results.letter(&letter, arrival)?
                 {
@@ -186,7 +188,11 @@ impl Counter {
         }
         self.write_rows(Some((ends, *at)))?;
         let watermark = self.engine.watermark();
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner).watermark = watermark;
+        {
+            let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+            figures.watermark = watermark;
+            figures.duplicates += duplicates;
+        }
         self.results.commit(ends, self.engine.watermark(), arrival)
     }
 

@@ -52,6 +52,8 @@ pub struct Figures {
     pub replayed: u64,
     /// Event time up to which everything is counted.
     pub watermark: Option<Timestamp>,
+    /// Copies of events that count already, since the start.
+    pub duplicates: u64,
 }
 
 /// What a thread does.

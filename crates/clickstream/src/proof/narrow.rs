@@ -28,7 +28,8 @@ impl Narrow {
             None => (false, metric),
         };
         let types: &[EventType] = match name {
-            "view_count" | "recent_views" | "prior_views" | "growth" => &[PageView],
+            "view_count" | "recent_views" | "prior_views" | "growth" | "stay_count" | "mean_stay_ms"
+            | "median_stay_ms" | "transition_count" | "path_count" => &[PageView],
             "click_count" => &[Click],
             "add_to_cart_count" => &[AddToCart],
             "purchase_count" | "revenue" => &[Purchase],

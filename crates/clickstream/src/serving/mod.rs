@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::explain_text;
-use crate::config::Config;
+use crate::config::{Config, default_data_dir, time_text};
 
 /// Results are shown here until it is stopped.
 pub struct Serving {
@@ -48,7 +48,11 @@ impl Serving {
         let store = Store::open(&dir.join("results.db"), retention).context("cannot keep results")?;
         let feed = Feed::start(store.clone())?;
         let shutdown = CancellationToken::new();
-        let options = Options { explain: Some(explain(config)), ..Options::default() };
+        let options = Options {
+            explain: Some(explain(config)),
+            explain_options: explain_options(config),
+            ..Options::default()
+        };
         let server = tokio::spawn(clickstream_serve::serve(
             listener,
             store.clone(),
@@ -91,6 +95,25 @@ impl Serving {
         let _ = tokio::time::timeout(Duration::from_secs(3), self.feed.stop()).await;
         let _ = tokio::time::timeout(Duration::from_secs(3), self.server).await;
     }
+}
+
+/// What `clickstream explain` has to be told to look into the same log: whatever it would not take by itself.
+fn explain_options(config: &Config) -> Vec<String> {
+    let mut options = Vec::new();
+    let mut add = |flag: &str, value: String| options.extend([flag.to_owned(), value]);
+    let dir = &config.stack.data_dir;
+    if *dir != default_data_dir() {
+        add("--data-dir", std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).display().to_string());
+    }
+    // of a Kafka that is somebody else's nobody may have noted down here what is counted there
+    if let Some(kafka) = &config.stack.external_kafka {
+        let job = &config.stack.job;
+        add("--kafka", kafka.clone());
+        add("--window", time_text(job.windows.size_ms()));
+        add("--slide", time_text(job.windows.slide_ms()));
+        add("--session-gap", time_text(job.session_gap_ms));
+    }
+    options
 }
 
 /// What `clickstream explain` says, for "why this number".

@@ -98,6 +98,7 @@ impl Reporter {
             result_delay_ms: footer.result_latency.map(|(p50, p95)| [p50, p95]),
             partitions,
             dead_letters: reasons,
+            duplicates_total: footer.duplicates,
             collected: self.collector.as_ref().map(collected).unwrap_or_default(),
             proof: proof(footer),
             components: components.iter().map(component).collect(),
@@ -140,7 +141,10 @@ impl Reporter {
     pub async fn job(&mut self, stack: &Stack, id: &str, details: &serde_json::Value) -> Option<Timestamp> {
         let now = Instant::now();
         let before = self.job.as_ref().map(|(at, job)| (job, now.duration_since(*at).as_secs_f64()));
-        let job = JobGraph::from_flink(details, before)?;
+        let mut job = JobGraph::from_flink(details, before)?;
+        job.checkpoint = stack.rest().last_checkpoint(id, Timestamp::now().0).await.map(|last| {
+            serde_json::json!({ "age_ms": last.age_ms, "duration_ms": last.duration_ms, "size_bytes": last.size_bytes })
+        });
         // what is sorted has come so far, and is counted
         let sort =
             job.vertices.iter().find(|vertex| vertex.name.contains("Sort")).map(|vertex| vertex.id.clone());

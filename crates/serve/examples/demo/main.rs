@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             ))
         })
     });
-    let options = Options { explain: Some(explain), hosts: Vec::new() };
+    let options = Options { explain: Some(explain), ..Options::default() };
     let server = tokio::spawn(serve(listener, store, feed.clone(), options, shutdown.clone()));
 
     let mut shop = Shop::new(60_000, SLIDE_MS);

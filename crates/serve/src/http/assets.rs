@@ -59,4 +59,26 @@ mod tests {
             assert!(page.contains(&link), "without {link} it is asked for only when another module names it");
         }
     }
+
+    #[test]
+    fn the_limits_of_anomalies_are_told_as_they_are() {
+        use clickstream_event::detection::*;
+        let text = Web::get("why.js").unwrap().data;
+        let text = String::from_utf8_lossy(&text);
+        for said in [
+            format!(
+                "at least {SPIKE_EVENTS} events, at least {SPIKE_RATIO} times as many as usual, and at least {SPIKE_Z} deviations more"
+            ),
+            format!(
+                "at most {:.0} % of the usual events, and at least {DROP_Z} deviations fewer",
+                DROP_RATIO * 100.0
+            ),
+            format!(
+                "the {BASELINE_SLIDES} slides before, or of as many as there are, from {BASELINE_MIN_SLIDES} on"
+            ),
+        ] {
+            assert!(text.contains(&said), "why.js does not say: {said}");
+        }
+        assert!(text.contains("twice the mean's square root") && EXCESS_VARIANCE.sqrt() == 2.0);
+    }
 }

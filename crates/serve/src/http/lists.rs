@@ -17,8 +17,10 @@ use super::{App, blocking};
 use crate::kind::Kind;
 use crate::store::{EventQuery, Store, WindowQuery};
 
-/// Time that a series shows if nothing is said, in milliseconds before the newest window.
+/// Time that a series shows at least if nothing is said, in milliseconds before its last window.
 const SERIES_MS: i64 = 3_600_000;
+/// So many windows side by side it shows at least: of windows of an hour an hour would be a single point.
+const SERIES_WINDOWS: i64 = 24;
 /// Windows of a series if nothing is said, and at most.
 pub const SERIES_LIMIT: (u32, u32) = (1_000, 5_000);
 
@@ -112,7 +114,11 @@ fn series<'a>(
         None => None,
     };
     let to = query.time("to")?.or(newest).unwrap_or(0);
-    let (from, to) = query.range((to.saturating_sub(SERIES_MS), to))?;
+    let reach = match (&site, query.text("from")) {
+        (Some(site), None) => store.window_ms(site)?.saturating_mul(SERIES_WINDOWS).max(SERIES_MS),
+        _ => SERIES_MS,
+    };
+    let (from, to) = query.range((to.saturating_sub(reach), to))?;
     let mut head = head(&site, limit, None);
     if let Some(key) = key {
         head.insert("page_url".into(), key.into());

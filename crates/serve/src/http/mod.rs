@@ -51,12 +51,14 @@ use problem::Problem;
 pub struct ExplainQuery {
     /// The site, if one was named.
     pub site_id: Option<String>,
-    /// The page, product or user whose number it is. At most one of them is there; none: the site.
+    /// The page, product, user or session whose number it is. At most one of them is there; none: the site.
     pub page: Option<String>,
     /// See `page`.
     pub product: Option<String>,
     /// See `page`.
     pub user: Option<String>,
+    /// See `page`.
+    pub session: Option<String>,
     /// End of the window.
     pub window_end: clickstream_event::Timestamp,
     /// The number, as `unique_users`.
@@ -71,6 +73,8 @@ pub type Explain = Arc<dyn Fn(ExplainQuery) -> BoxFuture<'static, Result<String,
 pub struct Options {
     /// Explains numbers; without it `/api/v1/explain` is not there.
     pub explain: Option<Explain>,
+    /// What `clickstream explain` has to be told on a command line to look into the same log, as `--data-dir` and its value.
+    pub explain_options: Vec<String>,
     /// Host names under which the server is reached, besides `localhost` and addresses. Only if it listens on loopback are others
     /// refused: a page from elsewhere could otherwise read results by a name that points here.
     pub hosts: Vec<String>,

@@ -244,7 +244,11 @@ fn parameter(name: &str) -> Value {
     let (schema, about, required) = match name {
         "site_id" => (text(), "the site; default: the one with most events in the newest window", false),
         "window_end" => (text(), "end of the window (RFC 3339); default: the newest", false),
-        "from" => (text(), "first instant (RFC 3339); of a series: default one hour before the last", false),
+        "from" => (
+            text(),
+            "first instant (RFC 3339); of a series: default one hour or 24 windows before the last, whichever is longer",
+            false,
+        ),
         "to" => (text(), "instant after the last; of a series: end of the last window; default: now", false),
         "limit" => (
             json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT }),

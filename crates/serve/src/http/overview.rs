@@ -95,12 +95,13 @@ fn overview(app: &App) -> Result<Value, Problem> {
             "unfit_records": counts.unfit,
         },
         "explain": app.options.explain.is_some(),
+        "explain_options": app.options.explain_options,
     }))
 }
 
 /// Parameters of `/api/v1/explain`.
-pub const EXPLAIN_PARAMETERS: [&str; 6] =
-    ["site_id", "page_url", "product_id", "user_id", "window_end", "metric"];
+pub const EXPLAIN_PARAMETERS: [&str; 7] =
+    ["site_id", "page_url", "product_id", "user_id", "session_id", "window_end", "metric"];
 
 /// `/api/v1/explain`.
 pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
@@ -114,6 +115,7 @@ pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> 
         page: text("page_url"),
         product: text("product_id"),
         user: text("user_id"),
+        session: text("session_id"),
         window_end: Timestamp(
             query
                 .time("window_end")?
@@ -121,8 +123,9 @@ pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> 
         ),
         metric: text("metric"),
     };
-    if [&wanted.page, &wanted.product, &wanted.user].into_iter().flatten().count() > 1 {
-        return Err(Problem::bad_request("page_url, product_id and user_id exclude each other"));
+    let subjects = [&wanted.page, &wanted.product, &wanted.user, &wanted.session];
+    if subjects.into_iter().flatten().count() > 1 {
+        return Err(Problem::bad_request("page_url, product_id, user_id and session_id exclude each other"));
     }
     let turn = app.explaining.take().await?;
     // the turn ends with the work, not with the patience of who asked

@@ -38,7 +38,7 @@ async fn site_with(explain: Explain) -> Site {
     let app = Arc::new(App {
         feed: Feed::start(store.clone()).unwrap(),
         store,
-        options: Options { explain: Some(explain), hosts: Vec::new() },
+        options: Options { explain: Some(explain), ..Options::default() },
         requests: Default::default(),
         cache: Default::default(),
         explaining: Default::default(),
@@ -169,6 +169,13 @@ async fn windows_sites_and_parts() {
         3
     );
     assert_eq!(site.json("/api/v1/dead-letters?reason=late").await["counts"]["late"], 3);
+    // of windows of a minute an hour is shown, of windows of an hour a day
+    assert_eq!(site.json("/api/v1/site?site_id=shop").await["from"], "1969-12-31T23:01:20.000Z");
+    let (topic, row) = every_kind("slow", 7_200_000, "/").swap_remove(0);
+    let row = row.replace("1970-01-01T01:59:00.000Z", "1970-01-01T01:00:00.000Z");
+    site.app.store.write(&filed(&[(topic, row)]), &[]).unwrap();
+    assert_eq!(site.json("/api/v1/site?site_id=slow").await["from"], "1969-12-31T02:00:00.000Z");
+    assert_eq!(site.json("/api/v1/pages/%2F/metrics?site_id=shop").await["from"], "1969-12-31T23:01:20.000Z");
 }
 
 #[tokio::test]
@@ -207,6 +214,7 @@ async fn errors_are_problems() {
         ("/api/v1/stream?kinds=nonsense", 400),
         ("/api/v1/explain?page_url=/", 400),
         ("/api/v1/explain?page_url=/&user_id=u&window_end=1970-01-01T00:01:20Z", 400),
+        ("/api/v1/explain?session_id=s&user_id=u&window_end=1970-01-01T00:01:20Z", 400),
         ("/api/v1/explain?user_id=u&window_end=1970-01-01T00:01:20Z", 422),
         ("/health/ready", 503),
     ] {

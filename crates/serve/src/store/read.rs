@@ -1,5 +1,6 @@
 //! Answers questions. Every row comes back as the text that stands in its topic.
 
+use clickstream_event::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
@@ -72,6 +73,21 @@ impl Store {
         self.read(|db| {
             db.prepare_cached("SELECT max(at) FROM span WHERE kind = ?1 AND site = ?2")?
                 .query_row(params![kind.name, site], |row| row.get(0))
+        })
+    }
+
+    /// Size of a site's newest window, in milliseconds; 0 if there is none.
+    pub fn window_ms(&self, site: &str) -> Result<i64, StoreError> {
+        self.read(|db| {
+            let newest: Option<(i64, Option<String>)> = db
+                .prepare_cached(
+                    "SELECT at, json ->> '$.window_start' FROM result WHERE kind = 'site-metrics' AND site = ?1
+                     ORDER BY at DESC LIMIT 1",
+                )?
+                .query_row(params![site], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let size = newest.and_then(|(at, start)| Some(at - Timestamp::parse(&start?)?.0));
+            Ok(size.unwrap_or(0).max(0))
         })
     }
 

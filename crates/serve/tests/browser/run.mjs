@@ -58,6 +58,10 @@ const top = (tab) => tab.$$eval('section[aria-labelledby=heading-top-pages] tbod
 
 await check('live', {}, async (tab) => {
   await shown(tab);
+  const bytes = await tab.evaluate(() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+    .filter((entry) => !entry.name.includes('/api/')).reduce((sum, entry) => sum + entry.transferSize, 0));
+  console.log(`  the dashboard itself is ${Math.round(bytes / 1000)} kB over the wire`);
+  assert.ok(bytes > 20_000 && bytes < 250_000, `${bytes} bytes`);
   const before = await tab.textContent('#window');
   await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before, { timeout: 15_000 });
   await accessible(tab);
@@ -78,8 +82,8 @@ await check('numbers', {}, async (tab) => {
   const site = (await up.get(`/site?from=${end}&to=${end}`)).rows[0];
   const shownKpis = Object.fromEntries(kpis);
   assert.equal(number(shownKpis['Page views']), site.view_count);
-  assert.equal(number(shownKpis.Users), site.unique_users);
-  assert.equal(number(shownKpis['Current visitors']), site.active_sessions);
+  assert.equal(number(shownKpis['Current visitors']), site.unique_users);
+  assert.equal(number(shownKpis.Sessions), site.active_sessions);
   const pages = await up.get(`/pages?window_end=${end}&limit=1000`);
   assert.equal(pages.rows.reduce((sum, row) => sum + row.view_count, 0), site.view_count, 'pages add up to the site');
 }, { expected: /ERR_INTERNET_DISCONNECTED|Failed to (load|fetch)/ });
@@ -94,6 +98,111 @@ await check('filter', {}, async (tab) => {
   await tab.keyboard.press('Escape');
   await tab.click('#clear');
   await tab.waitForSelector('.kpi[aria-label="Current visitors"]');
+});
+
+await check('a page that there is not', {}, async (tab) => {
+  await shown(tab);
+  await tab.fill('#page', '/nosuch');
+  await tab.press('#page', 'Enter');
+  await tab.waitForFunction(() => /nothing happened on a page “\/nosuch”/i.test(document.querySelector('#analytics .notice:not([hidden])')?.textContent));
+  await tab.waitForFunction(() => document.querySelector('.kpi[aria-label="Page views"] .value').textContent === '0');
+  const said = await tab.textContent('#analytics');
+  assert.ok(!/No session has closed yet|No results yet|no results yet/.test(said), 'what is not there is not said to be still to come');
+  await accessible(tab);
+});
+
+await check('comparison', {}, async (tab) => {
+  // windows of 20 s: with a full one 20 s before only after 40 s, which have not passed yet, or have
+  await shown(tab);
+  const { history, compared } = await tab.evaluate(async () => {
+    const { state, before } = await import('/web/state.js');
+    return { history: state.history.map((row) => row.window_end), compared: before().row?.window_end ?? null };
+  });
+  const first = Date.parse(history[0]);
+  const newest = Date.parse(history.at(-1));
+  assert.equal(compared !== null, newest - 40_000 >= first, `${history[0]} to ${history.at(-1)}, compared with ${compared}`);
+  const change = await tab.textContent('.kpi[aria-label="Page views"] .change');
+  assert.match(change, compared ? /vs\./ : /compared from/);
+});
+
+await check('without bots', {}, async (tab) => {
+  await shown(tab);
+  const marked = () => tab.$$eval('.bots:not([hidden])', (marks) => marks.map((mark) => mark.closest('.kpi, .panel').querySelector('h2, .name').firstChild.textContent));
+  assert.deepEqual(await marked(), []);
+  await tab.check('#people');
+  await tab.waitForSelector('.kpi .bots');
+  await tab.waitForFunction(() => document.querySelectorAll('.panel .bots:not([hidden])').length >= 7);
+  assert.deepEqual((await marked()).sort(), ['Bounce rate', 'Common paths', 'Funnel', 'Journeys', 'Sessions', 'Sessions', 'Time on page', 'Trending']);
+  await accessible(tab);
+});
+
+await check('looking back', {}, async (tab) => {
+  await shown(tab);
+  const ends = async () => tab.evaluate(async () => {
+    const { state, now } = await import('/web/state.js');
+    return { at: state.at, newest: now()?.window_end, top: state.latest['top-pages']?.window_end };
+  });
+  const before = await ends();
+  await tab.click('#earlier');
+  await tab.waitForFunction(() => /looking back/.test(document.querySelector('#live').textContent));
+  await tab.waitForFunction(async () => {
+    const { state, now } = await import('/web/state.js');
+    return state.at && now()?.window_end === state.at && state.latest['top-pages']?.window_end === state.at;
+  });
+  const back = await ends();
+  assert.ok(back.at < before.newest, 'an earlier window');
+  // what comes meanwhile changes nothing
+  await tab.waitForTimeout(4_500);
+  assert.deepEqual(await ends(), back);
+  const rest = await up.get(`/pages/top?window_end=${back.at}`);
+  assert.deepEqual((await top(tab)).map((row) => [row.page, number(row.views)]), rest.rows.map((row) => [row.page_url, row.view_count]));
+  await accessible(tab);
+  await tab.click('#newest');
+  await tab.waitForFunction((old) => document.querySelector('#later').hidden && document.querySelector('#live').textContent.includes('live'), null);
+  await tab.waitForFunction(async (old) => (await import('/web/state.js')).state.latest['top-pages']?.window_end > old, before.newest);
+});
+
+/** Opens an explanation, waits for its events, and gives its text; no request may fail. */
+async function explained(tab, button) {
+  await button.click();
+  await tab.waitForFunction(() => document.querySelector('#why').open && /as partition:offset|counted\n|No |nothing/.test(document.querySelector('#why').textContent) && !/asking the log/.test(document.querySelector('#why').textContent), null, { timeout: 20_000 });
+  const text = await tab.textContent('#why');
+  await tab.click('#why .button.main');
+  return text;
+}
+
+await check('why of everything', {}, async (tab) => {
+  await shown(tab);
+  await tab.waitForFunction(async () => (await import('/web/state.js')).state.status?.slide_ms);
+  const kpi = await explained(tab, tab.locator('.kpi .why').first());
+  assert.match(kpi, /clickstream explain --site shop --window-end \S+Z --metric unique_users --data-dir \S+/);
+  const header = await explained(tab, tab.locator('section[aria-labelledby=heading-funnel] header .why'));
+  assert.match(header, /as partition:offset/);
+  const session = await explained(tab, tab.locator('section[aria-labelledby=heading-sessions] tbody .why').first());
+  assert.match(session, /--session \S+ --window-end/);
+  assert.match(session, /as partition:offset/);
+  const bot = tab.locator('section[aria-labelledby=heading-anomalies] li:has(.badge.bot) .why').first();
+  await bot.waitFor({ timeout: 30_000 });
+  const user = await explained(tab, bot);
+  assert.match(user, /--user \S+ --window-end/);
+  assert.doesNotMatch(user, /no window ends at/);
+});
+
+await check('a log of the past', {}, async (tab) => {
+  await shown(tab);
+  // as if it were a fortnight later: neither is it live, nor may a time stand without its day
+  await tab.evaluate(async () => {
+    const { state, changed } = await import('/web/state.js');
+    const now = Date.now;
+    Date.now = () => now() + 14 * 86_400_000;
+    (await import('/web/format.js')).useUtc(true);
+    const old = state.status;
+    Object.defineProperty(state, 'status', { get: () => ({ ...old, at: new Date(Date.now()).toISOString() }), set() {} });
+    changed('connection', 'page', 'site-metrics', 'anomalies', 'sessions');
+  });
+  await tab.waitForFunction(() => /newest results 1[34] days old/.test(document.querySelector('#live').textContent));
+  assert.match(await tab.textContent('#window'), /window \w+,? \d+ \w+ \d{4}, \d\d:\d\d:\d\d – \d\d:\d\d:\d\d/);
+  assert.match(await tab.textContent('section[aria-labelledby=heading-top-pages] header'), /\d+ \w{3} \d\d:\d\d:\d\d/);
 });
 
 await check('why', {}, async (tab) => {
@@ -120,6 +229,8 @@ await check('phone', { viewport: { width: 390, height: 844 } }, async (tab) => {
 await check('pipeline', { hash: '/#pipeline' }, async (tab) => {
   await tab.waitForSelector('#pipeline:not([hidden])');
   await tab.waitForFunction(() => /events/.test(document.querySelector('#pipeline').textContent));
+  await tab.waitForFunction(() => /duplicates since the start[1-9]/.test(document.querySelector('#pipeline').textContent));
+  assert.doesNotMatch(await tab.textContent('#pipeline .stages h2 + .figure, #pipeline .stages'), /Kafka/);
   await accessible(tab);
 });
 

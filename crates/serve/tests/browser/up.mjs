@@ -11,7 +11,7 @@ const freePort = () => new Promise((done) => {
 });
 
 /** Much happens, and soon. */
-const BUSY = ['--rate', '1000', '--window', '20s', '--slide', '2s', '--session-gap', '5s', '--inject-bots', '0.03', '--inject-malformed', '0.01', '--inject-late', '0.01'];
+const BUSY = ['--rate', '1000', '--window', '20s', '--slide', '2s', '--session-gap', '5s', '--inject-bots', '0.03', '--inject-malformed', '0.01', '--inject-late', '0.01', '--inject-duplicate', '0.01'];
 
 export class Up {
   static async start(binary, options = BUSY) {

@@ -1,18 +1,18 @@
 // Bounce rates: final, and as things stand.
 import { cut, el, fill, pick } from "../dom.js";
-import { clock, count, percent } from "../format.js";
+import { clock, count, duration, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, rows, watch } from "../state.js";
 
 export function bounce(parent) {
-  const view = panel(parent, { title: "Bounce rate", width: "w6", kind: "bounce-rates" });
+  const view = panel(parent, { title: "Bounce rate", width: "w6", kind: "bounce-rates", bots: true });
   const draw = () => {
     const { window_end: end, rows: final } = rows("bounce-rates");
     const early = new Map(rows("provisional-bounce-rates").rows.map((row) => [row.page_url, row]));
     view.note("by entry page · final, and provisional", end);
     const list = final.length ? final : [...early.values()];
     if (!list.length) {
-      fill(view.body, empty("No session has closed yet."));
+      fill(view.body, empty("No session has closed yet.", "No session that entered at this page closed within the window."));
       return;
     }
     fill(view.body, scroll("Bounce rates", table("Bounce rates by entry page",
@@ -36,25 +36,35 @@ export function bounce(parent) {
 }
 
 export function engagement(parent) {
-  const view = panel(parent, { title: "Time on page", width: "w6", kind: "page-engagement" });
+  const view = panel(parent, { title: "Time on page", width: "w6", kind: "page-engagement", bots: true });
   const draw = () => {
     const { window_end: end, rows: list } = rows("page-engagement");
-    const doors = new Map(rows("entry-exit-pages").rows.map((row) => [row.page_url, row]));
+    const { rows: doors, total } = rows("entry-exit-pages");
+    const known = new Map(doors.map((row) => [row.page_url, row]));
+    // a page without a row has none; but of a long list only those with most entries and exits are here
+    const share = (page, field) => {
+      const rate = known.get(page)?.[field] ?? (doors.length && doors.length >= (total ?? 0) ? 0 : null);
+      const title = rate === null && doors.length ? `not among the ${count(doors.length)} pages with most entries and exits` : "of all sessions that closed";
+      return { title, text: percent(rate) };
+    };
     view.note(end ? `stays, entries and exits up to ${clock(end)}` : "", end);
     if (!list.length) {
-      fill(view.body, empty("No results yet."));
+      fill(view.body, empty("No results yet.", "Nobody stayed on this page within the window."));
       return;
     }
-    const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+    const seconds = (ms) => (ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms));
     fill(view.body, scroll("Time on page", table("Time on page, entries and exits",
-      [["Page"], ["Stays", "n"], ["Median", "n"], ["Mean", "n wide-only"], ["Entries", "n wide-only"], ["Exits", "n"]],
-      list.slice(0, 30).map((row) => el("tr", {},
-        el("td.page", {}, pick(row.page_url, choose)),
-        el("td.n", {}, count(row.stay_count)),
-        el("td.n", {}, seconds(row.median_stay_ms)),
-        el("td.n.wide-only", {}, seconds(row.mean_stay_ms)),
-        el("td.n.wide-only", { title: "of all sessions that closed" }, percent(doors.get(row.page_url)?.entry_rate)),
-        el("td.n", { title: "of all sessions that closed" }, percent(doors.get(row.page_url)?.exit_rate)))))));
+      [["Page"], ["Stays", "n"], ["Half at most", "n"], ["Mean", "n wide-only"], ["Entries", "n wide-only"], ["Exits", "n"]],
+      list.slice(0, 30).map((row) => {
+        const [entry, exit] = ["entry_rate", "exit_rate"].map((field) => share(row.page_url, field));
+        return el("tr", {},
+          el("td.page", {}, pick(row.page_url, choose)),
+          el("td.n", {}, count(row.stay_count)),
+          el("td.n", { title: "Half of the stays took at most so long: the upper bound of the class that the median is in. Classes are 19 % wide, so pages often have the same one" }, `≤ ${seconds(row.median_stay_ms)}`),
+          el("td.n.wide-only", {}, seconds(row.mean_stay_ms)),
+          el("td.n.wide-only", { title: entry.title }, entry.text),
+          el("td.n", { title: exit.title }, exit.text));
+      }))));
   };
   watch(["page-engagement", "entry-exit-pages", "page"], draw, { root: view.section });
   draw();

@@ -1,9 +1,9 @@
 // Views over time, with anomalies marked where they were found.
 import uPlot from "/web/vendor/uplot/uPlot.esm.js";
 import { el, fill } from "../dom.js";
-import { clock, compact, count } from "../format.js";
+import { clock, compact, count, day, isToday, time } from "../format.js";
 import { panel } from "../panel.js";
-import { state, watch } from "../state.js";
+import { field, lookAt, state, watch } from "../state.js";
 import { NAMES } from "./anomalies.js";
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -47,6 +47,13 @@ function marks() {
 /** The value under the cursor, or the newest. */
 const shownValue = (plot, series, value, place) => (place === null || place === undefined ? plot.data[series][plot.data[series].length - 1] : value);
 
+/** Times below the line; the day where it begins, or changes, if it is not this one. */
+function times(ticks) {
+  const seconds = ticks.length > 1 && ticks[1] - ticks[0] < 60;
+  const days = ticks.map((tick) => (isToday(tick * 1000) ? "" : day(tick * 1000)));
+  return ticks.map((tick, place) => `${time(tick * 1000, seconds)}${days[place] && days[place] !== days[place - 1] ? `\n${days[place]}` : ""}`);
+}
+
 const shown = () => (state.page ? state.ofPage.anomalies ?? [] : state.anomalies);
 
 export function chart(parent) {
@@ -67,7 +74,7 @@ export function chart(parent) {
       legend: { live: true, isolate: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.12)] } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)), space: 90 },
+        { ...axis, grid: { show: false }, values: (_, ticks) => times(ticks), space: 90 },
         { ...axis, size: 52, values: (_, ticks) => ticks.map(compact) },
       ],
       series: [
@@ -77,17 +84,27 @@ export function chart(parent) {
       ],
       plugins: [marks()],
     }, data(), box);
+    // to look at a window of the past; by keyboard with the buttons beside the window's name
+    plot.over.title = "Click: look at the window that ended then";
+    plot.over.addEventListener("click", () => {
+      const { idx } = plot.cursor;
+      const list = series();
+      // a zoom ends with a click too
+      if (idx !== null && idx !== undefined && idx < list.length - 1 && !plot.select.width) lookAt(list[idx].window_end);
+    });
   };
 
+  const series = () => (state.page ? state.pageHistory : state.history);
   const data = () => {
-    const list = state.page ? state.pageHistory : state.history;
+    const list = series();
     return [list.map((row) => Date.parse(row.window_end) / 1000), list.map((row) => row.view_count), list.map((row) => row.human_view_count)];
   };
 
   const draw = () => {
-    const list = state.page ? state.pageHistory : state.history;
+    const list = series();
     const newest = list[list.length - 1];
-    view.note(state.page ?? "the whole site", newest?.window_end, { kind: state.page ? "page-metrics" : "site-metrics", page: state.page, metric: "view_count", value: newest ? count(newest.view_count) : null });
+    const views = field("view_count", newest);
+    view.note(state.page ?? "the whole site", newest?.window_end, { kind: state.page ? "page-metrics" : "site-metrics", page: state.page, metric: views, value: newest ? count(newest[views]) : null });
     box.setAttribute("aria-label", newest ? `Views per window over time; the newest has ${count(newest.view_count)} views. ${shown().length} anomalies are listed beside.` : "No results yet");
     const kinds = [...new Set(shown().map((anomaly) => anomaly.kind))];
     if (drawn !== kinds.join()) {

@@ -16,7 +16,7 @@ const OUT = "left the site";
 const IN = "entered the site";
 
 export function flow(parent) {
-  const view = panel(parent, { title: "Journeys", width: "w8", kind: "page-transitions" });
+  const view = panel(parent, { title: "Journeys", width: "w8", kind: "page-transitions", bots: true });
   const box = el("div.flow", {});
   const list = el("div", {});
   view.body.append(box, el("details", {}, el("summary", {}, "as a table"), list));
@@ -25,7 +25,7 @@ export function flow(parent) {
     const { window_end: end, rows: all } = rows("page-transitions");
     view.note(state.page ? `before and after ${state.page}` : "from page to page", end);
     if (!all.length) {
-      fill(box, empty("No way from one page to another yet."));
+      fill(box, empty("No way from one page to another yet.", "Nobody went from or to this page within the window."));
       fill(list);
       return;
     }
@@ -188,12 +188,12 @@ function label(kind, x, y, anchor, text) {
 }
 
 export function paths(parent) {
-  const view = panel(parent, { title: "Common paths", width: "w4", kind: "common-paths" });
+  const view = panel(parent, { title: "Common paths", width: "w4", kind: "common-paths", bots: true });
   const draw = () => {
     const { window_end: end, rows: all } = rows("common-paths");
     view.note("runs of three and four pages", end);
     if (!all.length) {
-      fill(view.body, empty(state.page ? "No common path goes over this page." : "No results yet."));
+      fill(view.body, empty("No results yet.", "No common path goes over this page."));
       return;
     }
     const list = [...all].sort((a, b) => b.path_count - a.path_count).slice(0, 14);

@@ -5,7 +5,7 @@ import { empty, panel } from "../panel.js";
 import { state, watch } from "../state.js";
 
 export function funnel(parent) {
-  const view = panel(parent, { title: "Funnel", kind: "funnels" });
+  const view = panel(parent, { title: "Funnel", kind: "funnels", bots: true });
   const draw = () => {
     // sessions go over many pages: the funnel is always the whole site's
     const { window_end: end, rows: list } = state.latest.funnels ?? { rows: [] };

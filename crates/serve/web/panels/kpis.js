@@ -1,14 +1,14 @@
 // The five numbers at the top, against the window before.
 import { el, fill } from "../dom.js";
-import { amount, change, clock, count, percent } from "../format.js";
-import { mark, whyButton } from "../panel.js";
+import { amount, change, clock, compact, count, percent } from "../format.js";
+import { alsoBots, mark, whyButton } from "../panel.js";
 import { SPARK, before, field as fieldOf, now, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
 const SITE = [
-  ["Current visitors", "active_sessions", count],
+  ["Current visitors", "unique_users", count],
+  ["Sessions", "active_sessions", count],
   ["Page views", "view_count", count],
-  ["Users", "unique_users", count],
   ["Conversion", "conversion_rate", (n) => percent(n, 2)],
   ["Revenue", "revenue", amount],
 ];
@@ -20,6 +20,13 @@ const PAGE = [
   ["Purchases", "purchase_count", count],
 ];
 
+/** A number that a card has room for: a long one in smaller type, a very long one rounded, with all of it in the title. */
+function figure(value, format) {
+  const text = format(value);
+  if (text.length <= 10) return el("div.value", {}, text);
+  return text.length <= 14 ? el("div.value.long", {}, text) : el("div.value", { title: text }, `≈ ${compact(value)}`);
+}
+
 export function kpis(parent) {
   const cards = el("div.kpis", {});
   parent.append(cards);
@@ -27,21 +34,25 @@ export function kpis(parent) {
   const draw = () => {
     const list = state.page ? state.pageHistory : state.history;
     const newest = state.page ? list[list.length - 1] ?? null : now();
-    const old = before(list);
+    const { row: whole, from } = before();
+    const old = state.page && whole ? list.find((row) => row.window_end === whole.window_end) : whole;
+    const waiting = newest && from && !state.at ? `compared from ${clock(from)} on` : "";
     fill(cards, ...(state.page ? PAGE : SITE).map(([name, plain, format]) => {
       const field = fieldOf(plain, newest);
       const value = newest ? newest[field] : null;
       const against = old ? change(value, old[field]) : null;
       const subject = { title: name, value: format(value), kind: state.page ? "page-metrics" : "site-metrics", metric: field, page: state.page, end: newest?.window_end };
       const series = list.slice(-SPARK * 3).map((row) => row[field]).filter((n) => n !== null);
-      return el("section.kpi", { "aria-label": name },
-        el("div.name", {}, name, mark(newest?.window_end), whyButton(subject)),
-        el("div.value", {}, format(value)),
-        el("div.change", {},
+      const bots = state.people && field === plain && newest ? alsoBots() : null;
+      if (bots) bots.hidden = false;
+      return el("div.kpi", { role: "group", "aria-label": name },
+        el("div.name", {}, name, mark(newest?.window_end), bots, whyButton(subject)),
+        figure(value, format),
+        el("div.change", { title: waiting ? "A window that began before there were events is not compared with: all numbers would seem to have risen" : null },
           against
             ? el(`span.${against.share >= 0 ? "up" : "down"}`, {}, against.text)
-            : newest ? "" : "no results yet",
-          against ? ` vs. ${clock(old.window_end)}` : newest && !old ? "first full window" : ""),
+            : newest ? waiting : "no results yet",
+          against ? ` vs. ${clock(old.window_end)}` : ""),
         spark(series, 200, 34));
     }));
   };

@@ -2,27 +2,27 @@
 import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, duration } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
-import { choose, state, watch } from "../state.js";
+import { choose, now, state, watch, windowAfter } from "../state.js";
 
 export function sessions(parent) {
-  const view = panel(parent, { title: "Sessions", width: "w7", kind: "sessions" });
+  const view = panel(parent, { title: "Sessions", width: "w7", kind: "sessions", bots: true });
   const draw = () => {
     const list = state.page ? state.ofPage.sessions ?? [] : state.sessions;
-    view.note("closed most recently", null);
+    view.note("closed most recently", null, { end: now()?.window_end });
     if (!list.length) {
-      fill(view.body, empty("No session has closed yet."));
+      fill(view.body, empty("No session has closed yet.", "No session that is kept began or ended on this page."));
       return;
     }
     fill(view.body, scroll("Sessions", table("Sessions that closed most recently",
       [["Ended", "wide-only"], ["Entry → exit"], ["Pages", "n"], ["Length", "n"], ["Engaged", "n"], ["Outcome", "wide-only unseen-text"], ["Why", "n wide-only unseen-text"]],
       list.slice(0, 25).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, {},
-        el("td.wide-only", {}, clock(row.session_end)),
+        el("td.wide-only.time", {}, clock(row.session_end)),
         el("td.page", {}, pick(row.entry_page, choose), row.bounced ? null : " → ", row.bounced ? null : pick(row.exit_page, choose)),
         el("td.n", {}, count(row.page_view_count)),
         el("td.n", {}, duration(row.duration_ms)),
         el("td.n", {}, row.engagement_score.toFixed(0)),
         el("td.wide-only", {}, row.purchase_count ? el("span.badge.traffic_spike", {}, "bought") : row.bounced ? el("span.badge", {}, "bounced") : null),
-        el("td.n.wide-only", {}, whyButton({ title: `Session ${row.session_id}`, kind: "sessions", user: row.user_id, end: row.session_end }, "?")))))));
+        el("td.n.wide-only", {}, whyButton({ title: `Session ${cut(row.session_id, 60)}`, kind: "sessions", session: row.session_id, end: windowAfter(row.session_end, state.status?.session_gap_ms) }, "?")))))));
   };
   watch(["sessions", "page"], draw, { root: view.section, every: 1_500, still: true });
   draw();

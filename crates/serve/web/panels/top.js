@@ -2,31 +2,32 @@
 import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
-import { choose, field, now, state, watch } from "../state.js";
+import { before, choose, field, now, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
 export function topPages(parent) {
-  const view = panel(parent, { title: "Top pages", width: "w8", kind: "top-pages" });
+  const view = panel(parent, { title: "Top pages", width: "w8.whole", kind: "top-pages" });
 
   const draw = () => {
     // always the whole list: it is where pages are chosen
-    const { window_end: end, rows: list } = state.latest[state.people ? "human-top-pages" : "top-pages"] ?? { rows: [] };
+    const kind = state.people ? "human-top-pages" : "top-pages";
+    const { window_end: end, rows: list } = state.latest[kind] ?? { rows: [] };
     const [views, users, rate] = ["view_count", "unique_users", "click_through_rate"].map((name) => field(name, list[0]));
     view.note(end ? `window up to ${clock(end)}` : "", end);
     if (!list.length) {
       fill(view.body, empty("No results yet."));
       return;
     }
-    // of the window before, or the next older one that is known
-    const oldEnd = [...state.tops.keys()].filter((known) => known <= list[0].window_start).sort().pop();
-    const old = state.tops.get(oldEnd);
+    // of the window before, or the next older one that is known, if it was a full one
+    const oldEnd = before().row ? [...state.tops[kind].keys()].filter((known) => known <= list[0].window_start).sort().pop() : null;
+    const old = state.tops[kind].get(oldEnd);
     const ranks = old ? new Map(old.map((row) => [row.page_url, row.rank])) : null;
     const most = Math.max(...list.map((row) => row[views]));
     const lines = list.map((row) => el(`tr${row.page_url === state.page ? ".chosen" : ""}`, {},
       el("td.rank", {}, row.rank),
       el("td.move", {}, move(row, ranks, oldEnd)),
       el("td.page", {}, pick(row.page_url, choose), el("div.bar", { "aria-hidden": "true" }, el("i", { "width%": row[views] / most }))),
-      el("td.wide-only", {}, spark((state.views.get(row.page_url) ?? []).map((point) => point[1]), 96, 26)),
+      el("td.wide-only", {}, spark((state.views.get(row.page_url) ?? []).map((point) => point[state.people ? 2 : 1]), 96, 26)),
       el("td.n", {}, count(row[views])),
       el("td.n.wide-only", {}, count(row[users])),
       el("td.n.wide-only", {}, percent(row[rate])),
@@ -50,12 +51,12 @@ function move(row, ranks, end) {
 }
 
 export function trending(parent) {
-  const view = panel(parent, { title: "Trending", kind: "trending-pages" });
+  const view = panel(parent, { title: "Trending", kind: "trending-pages", bots: true });
   const draw = () => {
     const { window_end: end, rows: list } = state.latest["trending-pages"] ?? { rows: [] };
     view.note("later half against earlier half", end ?? now()?.window_end);
     if (!list.length) {
-      fill(view.body, empty(end ? "No page rises clearly at the moment." : "No results yet."));
+      fill(view.body, empty(end || now() ? "No page rises clearly at the moment." : "No results yet."));
       return;
     }
     fill(view.body, scroll("Trending pages", table("Pages that rise", [["Page"], ["Views", "n"], ["Growth", "n"], ["Score", "n"]],

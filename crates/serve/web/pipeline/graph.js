@@ -9,12 +9,13 @@ export function graph() {
 
   const build = (job) => {
     const depth = depths(job.vertices);
+    const feeds = sinks(job.vertices);
     const columns = [];
     for (const vertex of job.vertices) (columns[depth.get(vertex.id)] ??= []).push(vertex);
     cards = new Map();
     const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
     const grid = el("div.columns", {}, ...columns.filter(Boolean).map((vertices) => el("div.column", {}, ...vertices.map((vertex) => {
-      const card = task(vertex);
+      const card = task(vertex, feeds.get(vertex.id));
       cards.set(vertex.id, card);
       return card.section;
     }))));
@@ -28,7 +29,7 @@ export function graph() {
       const job = status.job;
       if (!job?.vertices?.length) {
         shape = "";
-        fill(body, el("p.empty", {}, status.engine === "embedded" ? "The embedded engine is one thread in this process: judge, then count, then write." : "Flink has no job yet."));
+        fill(body, el("p.empty", {}, status.engine === "embedded" ? "No Flink here: two threads of this process do it. One appends events to the log in files, and syncs it. The other judges each record, counts it, and writes rows when a window ends; where there are more than three cores, further threads count shares of the users." : "Flink has no job yet."));
         return;
       }
       const now = job.vertices.map((vertex) => `${vertex.id}<${vertex.inputs.join()}`).join();
@@ -57,20 +58,50 @@ function depths(vertices) {
   return depth;
 }
 
-/** The operators of a chain, as short as they can be told apart. */
+/** Names of the topics that a task writes itself. */
+const written = (name) => [...name.matchAll(/(\w+)(?:\[\d+\])?: Writer/g)].map(([, topic]) => topic);
+
+/** The operators of a task that tell it from others: not those that only pick fields, check or write. */
 function operators(name) {
-  return name.split(" -> ").map((part) => part.replace(/\[\d+\]/g, "").replace(/\(.*$/, "").trim()).filter(Boolean);
+  const all = name.match(/[\w: ]*\w(?=\[\d+\]|:|,|\)| ->|$)/g) ?? [name];
+  const names = all.map((part) => part.trim()).filter((part) => part && !/^(Calc|ConstraintEnforcer)$|Writer$|Committer$/.test(part) && !written(name).includes(part));
+  return [...new Set(names)];
 }
 
-function task(vertex) {
-  const chain = operators(vertex.name);
+/** The topics that each task's records end in, its own or those of tasks after it. */
+function sinks(vertices) {
+  const known = new Map();
+  const of = (vertex, seen) => {
+    if (known.has(vertex.id)) return known.get(vertex.id);
+    if (seen.has(vertex.id)) return [];
+    seen.add(vertex.id);
+    const after = vertices.filter((other) => other.inputs.includes(vertex.id)).flatMap((other) => of(other, seen));
+    const found = [...new Set([...written(vertex.name), ...after])];
+    known.set(vertex.id, found);
+    return found;
+  };
+  vertices.forEach((vertex) => of(vertex, new Set()));
+  return known;
+}
+
+/** A name that may be broken only between its words. */
+const broken = (name) => name.split(/(?<=[_ ])|(?<=[a-z])(?=[A-Z])/).flatMap((word, place) => (place ? [document.createElement("wbr"), word] : [word]));
+
+function task(vertex, feeds) {
+  const own = written(vertex.name);
+  const does = operators(vertex.name);
   const rate = el("span", {});
   const busy = meter("busy");
   const pressure = meter("back-pressure", "pressure");
   const status = el("span.badge", {});
-  const title = chain.length > 2 ? `${chain[0]} … ${chain[chain.length - 1]}` : chain.join(" → ");
+  const short = (names, most) => (names.length > most ? `${names.slice(0, most - 1).join(", ")} and ${names.length - most + 1} more` : names.join(", "));
+  // Flink's number tells two of a name
+  const number = vertex.name.match(/\[\d+\]/)?.[0] ?? "";
+  const title = own.length ? own.join(", ") : `${short(does.length ? does : ["Calc"], 3)} ${number}`;
+  const about = own.length ? `written${does.length ? ` by ${short(does, 3)}` : ""}` : feeds.length ? `for ${short(feeds, 3)}` : "";
   const section = el("div.task", { title: vertex.name },
-    el("div.task-head", {}, el("strong", {}, title), status),
+    el("div.task-head", {}, el("strong", {}, ...broken(title)), status),
+    about ? el("div.task-about", {}, ...broken(about)) : null,
     el("div.task-rate", {}, rate, ` × ${vertex.parallelism}`), busy.row, pressure.row);
   return {
     section,

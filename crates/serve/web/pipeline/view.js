@@ -7,13 +7,15 @@ import { table } from "../panel.js";
 import { graph } from "./graph.js";
 import { windows } from "./windows.js";
 
+const FLINK = "Flink's tasks, from the sources on. Records go along the lines. Busy is the share of time a task works; back-pressure the share it waits for the task after it.";
+
 /** How often rates of topics are asked for while the tab is open, in milliseconds. */
 const EVERY = 2_000;
 
 export function pipeline(parent) {
   const stages = Object.fromEntries([
     ["traffic", "Traffic", "Visitors make events. Each gets a key, here its page, which decides its partition."],
-    ["kafka", "Kafka", "Events stand in partitions, each in order. The offset counts them; the lag is what has not been read yet."],
+    ["log", "Kafka", "Events stand in partitions, each in order. The offset counts them; the lag is what has not been read yet."],
     ["engine", "Engine", "Reads each record once, drops duplicates, sorts by event time, and counts in sliding windows."],
     ["topics", "Result topics", "When the watermark passes a window's end, its rows are written, once."],
     ["here", "Here", "Rows are filed in a database, then sent to this page. It is just one more reader of the topics."],
@@ -22,9 +24,10 @@ export function pipeline(parent) {
   const timeline = windows();
   const job = graph();
   const processes = el("div", {});
+  const jobPanel = wide("The job", FLINK, job.body);
   parent.append(flow,
     wide("Open windows and the watermark", "Each bar is a window that is still counting. An event counts in every window over its time. The line is the watermark: event time up to which no event on time can come any more. As it passes a bar's end, that window is written, and never taken back.", timeline.body),
-    wide("The job", "Flink's tasks, from the sources on. Records go along the lines. Busy is the share of time a task works; back-pressure the share it waits for the task after it.", job.body),
+    jobPanel,
     wide("Processes", "What runs on this machine.", processes));
 
   const samples = [];
@@ -65,27 +68,30 @@ export function pipeline(parent) {
   const draw = () => {
     const status = state.status;
     if (!status || parent.hidden) return;
+    const embedded = status.engine === "embedded";
+    stages.log.title.textContent = embedded ? "Log in files" : "Kafka";
+    jobPanel.querySelector(".about").hidden = embedded;
     stages.traffic.figure.textContent = status.sent_per_second === null ? "from outside" : `${count(status.sent_per_second)} events/s`;
     fill(stages.traffic.body, pairs([
       ["arrived per second", count(status.events_per_second)], ["records in all", compact(status.records_total)],
-      ["duplicates", count(status.duplicates_total)],
-      ["dead letters", count(Object.values(status.dead_letters).reduce((sum, n) => sum + n, 0))],
+      ...(status.duplicates_total === null ? [] : [["duplicates since the start", count(status.duplicates_total)]]),
+      ["dead letters since the start", count(Object.values(status.dead_letters).reduce((sum, n) => sum + n, 0))],
     ]));
     const lag = status.partitions.reduce((sum, part) => sum + (part.lag ?? 0), 0);
-    stages.kafka.figure.textContent = `lag ${count(lag)}`;
-    fill(stages.kafka.body, partitions(status));
-    stages.engine.figure.textContent = status.engine === "embedded" ? "embedded" : status.job?.state?.toLowerCase() ?? status.state;
+    stages.log.figure.textContent = `lag ${count(lag)}`;
+    fill(stages.log.body, partitions(status));
+    stages.engine.figure.textContent = embedded ? "embedded" : status.job?.state?.toLowerCase() ?? status.state;
     const proof = status.proof;
     fill(stages.engine.body, pairs([
-      ["engine", status.engine === "embedded" ? "in this process" : "Apache Flink"],
+      ["engine", embedded ? "in this process" : "Apache Flink"],
       ["window", `${duration(status.window_ms)}, new every ${duration(status.slide_ms)}`],
       ["session gap", duration(status.session_gap_ms)],
       ["watermark behind", status.watermark ? duration(Date.parse(status.at) - Date.parse(status.watermark)) : "–"],
       ["proof", proof.state === "proven" ? `${compact(proof.rows)} rows equal` : proof.state === "refuted" ? `${count(proof.differing)} rows differ` : proof.state],
     ]));
     const saved = status.job?.checkpoint;
-    if (saved) {
-      stages.engine.body.append(pairs([["last checkpoint", [saved.age_ms === undefined ? "" : `${duration(saved.age_ms)} ago`, saved.size_bytes === undefined ? "" : bytes(saved.size_bytes)].filter(Boolean).join(", ")]]));
+    if (saved || (status.job && !embedded)) {
+      stages.engine.body.append(pairs([["last checkpoint", saved ? [saved.age_ms === undefined ? "" : `${duration(saved.age_ms)} ago`, saved.size_bytes === undefined ? "" : bytes(saved.size_bytes)].filter(Boolean).join(", ") : "none yet"]]));
     }
     job.draw(status);
     fill(processes, status.components.length ? el("div.scroll", { tabindex: "0", role: "group", "aria-label": "Processes" }, table("Processes",
@@ -113,10 +119,11 @@ export function pipeline(parent) {
   };
 }
 
-function stage(title, about) {
+function stage(name, about) {
+  const title = el("h2", {}, name);
   const figure = el("div.figure", {}, "–");
   const body = el("div.inside", {});
-  return { figure, body, section: el("section.stage", { "aria-label": title }, el("h2", {}, title), figure, body, el("p.about", {}, about)) };
+  return { title, figure, body, section: el("section.stage", { "aria-label": name }, title, figure, body, el("p.about", {}, about)) };
 }
 
 function wide(title, about, body) {

@@ -85,6 +85,7 @@ export function windows() {
       bar.end.textContent = place === 0 ? "written ✓" : "";
     });
     status.partitions.forEach((part, place) => {
+      marks[place]?.setAttribute("visibility", part.high_mark ? "visible" : "hidden");
       if (!part.high_mark || !marks[place]) return;
       marks[place].setAttribute("cx", x(Date.parse(part.high_mark) + (clockNow - Date.parse(status.at))).toFixed(1));
       marks[place].setAttribute("cy", TOP - 8);

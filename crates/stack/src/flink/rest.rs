@@ -176,6 +176,12 @@ impl Rest {
         self.get(&format!("/jobs/{job}")).await.ok()
     }
 
+    /// The last complete checkpoint of a job, by the JobManager's clock `now` in milliseconds since the epoch.
+    pub async fn last_checkpoint(&self, job: &str, now: i64) -> Option<LastCheckpoint> {
+        let answer = self.get(&format!("/jobs/{job}/checkpoints")).await.ok()?;
+        LastCheckpoint::read(&answer, now)
+    }
+
     /// The watermark that has come in at a task of the job, in milliseconds since the epoch.
     pub async fn watermark(&self, job: &str, task: &str) -> Option<i64> {
         let values: serde_json::Value =
@@ -221,6 +227,30 @@ impl Rest {
             }
         }
         Some(progress)
+    }
+}
+
+/// The last complete checkpoint of a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastCheckpoint {
+    /// How long ago it was complete, in milliseconds.
+    pub age_ms: i64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+    /// Size of the whole state, in bytes.
+    pub size_bytes: i64,
+}
+
+impl LastCheckpoint {
+    /// Reads the answer of `/jobs/<id>/checkpoints`; `None` before the first one is complete.
+    fn read(answer: &serde_json::Value, now: i64) -> Option<Self> {
+        let last = answer.pointer("/latest/completed")?;
+        let number = |name: &str| last.get(name).and_then(serde_json::Value::as_i64);
+        Some(Self {
+            age_ms: (now - number("latest_ack_timestamp")?).max(0),
+            duration_ms: number("end_to_end_duration").unwrap_or(0),
+            size_bytes: number("state_size").unwrap_or(0),
+        })
     }
 }
 
@@ -313,6 +343,16 @@ mod tests {
         ] {
             assert_eq!(Measure::of(&format!("{source}{name}")), measure, "{name}");
         }
+    }
+
+    #[test]
+    fn knows_the_last_checkpoint() {
+        let none = serde_json::json!({ "latest": { "completed": null } });
+        assert_eq!(LastCheckpoint::read(&none, 0), None);
+        let one = serde_json::json!({ "latest": { "completed": {
+            "id": 3, "latest_ack_timestamp": 1_000, "end_to_end_duration": 70, "state_size": 4_096 } } });
+        let expected = LastCheckpoint { age_ms: 500, duration_ms: 70, size_bytes: 4_096 };
+        assert_eq!(LastCheckpoint::read(&one, 1_500), Some(expected));
     }
 
     #[test]

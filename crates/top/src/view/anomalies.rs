@@ -23,10 +23,10 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         column("at", Fill::Left(8)),
         column("what", Fill::Left(13)),
         wide("rule", Fill::Left(10), 100),
-        column("of", Fill::Rest),
-        column("observed", Fill::Right(8)),
-        column("expected", Fill::Right(8)),
-        column("score", Fill::Right(6)),
+        column("of", Fill::Rest(14)),
+        column("observed", Fill::Right(8)).spare(2),
+        column("expected", Fill::Right(8)).spare(3),
+        column("score", Fill::Right(6)).spare(1),
     ];
     let lines: Vec<Vec<Span<'static>>> = rows
         .iter()

@@ -18,7 +18,8 @@ pub fn draw(detail: &Detail, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         table::nothing("asking …", theme, area, frame);
         return;
     };
-    let ways = (area.height / 3).max(4);
+    // one list above the other needs more
+    let ways = (area.height / 3).max(if area.width < 72 { 7 } else { 4 });
     let [facts, chart, ways] =
         Layout::vertical([Constraint::Length(2), Constraint::Min(5), Constraint::Length(ways)]).areas(area);
     figures(detail, newest, theme, facts, frame);
@@ -32,7 +33,7 @@ pub fn draw(detail: &Detail, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     } else {
         table::nothing("one window so far; a line needs two", theme, chart, frame);
     }
-    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(2).areas(ways);
+    let [left, right] = table::beside([1, 1], ways);
     ways_of(detail, "Came from", ("to_page", "from_page"), theme, left, frame);
     ways_of(detail, "Went to", ("from_page", "to_page"), theme, right, frame);
 }
@@ -56,7 +57,7 @@ fn figures(detail: &Detail, row: &Value, theme: Theme, area: Rect, frame: &mut F
             ("bounce", fact(bounce, &|row| percent(ratio(row, "bounce_rate")))),
             ("entries", fact(entry, &|row| whole(row, "entries"))),
             ("exits", fact(entry, &|row| whole(row, "exits"))),
-            ("half stay longer than", fact(stay, &|row| duration(number(row, "median_stay_ms")))),
+            ("half stay at most", fact(stay, &|row| duration(number(row, "median_stay_ms")))),
             ("mean", fact(stay, &|row| duration(number(row, "mean_stay_ms")))),
         ],
     ];
@@ -85,7 +86,7 @@ fn ways_of(
     frame: &mut Frame<'_>,
 ) {
     let area = table::title(name, "", theme, area, frame);
-    let columns = [column("page", Fill::Rest), column("times", Fill::Right(7))];
+    let columns = [column("page", Fill::Rest(12)), column("times", Fill::Right(7))];
     let lines: Vec<Vec<Span<'static>>> = detail
         .transitions
         .iter()

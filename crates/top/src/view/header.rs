@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use serde_json::Value;
 
+use crate::compare;
 use crate::state::{Connection, State, Tab};
 use crate::text::{clock, duration, fit, number, percent, ratio, thousands, width, word};
 use crate::theme::Theme;
@@ -20,7 +21,13 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
 }
 
 fn where_and_when(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
-    let right = [proof(state, theme), connection(state, theme)];
+    let narrow = area.width < 60;
+    let mut proven = proof(state, theme);
+    if narrow {
+        // the mark alone; the pipeline's tab says it in full
+        proven.content = proven.content.chars().take(1).collect::<String>().into();
+    }
+    let right = [proven, connection(state, theme)];
     let right_width: usize = right.iter().map(|span| width(&span.content) + 2).sum();
     let room = usize::from(area.width).saturating_sub(right_width);
     let window = state.history.back().map_or_else(
@@ -30,7 +37,8 @@ fn where_and_when(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>
             // of another day only where a log of the past was read, or nothing runs any more
             let today = state.now.to_string();
             let day = end.get(..10).filter(|day| today.get(..10) != Some(*day)).unwrap_or_default();
-            format!("{day} {} – {} UTC", clock(start), clock(end)).trim_start().to_owned()
+            let zone = if narrow { "" } else { " UTC" };
+            format!("{day} {} – {}{zone}", clock(start), clock(end)).trim_start().to_owned()
         },
     );
     let name = if state.site.is_empty() { "clickstream" } else { &state.site };
@@ -88,23 +96,14 @@ fn behind(state: &State) -> Option<f64> {
     (age > 2.0 * number(status, "slide_ms") + 5_000.0).then_some(age)
 }
 
-/// The site in the newest window, and in the one that ended where this one began.
-fn newest_and_before(state: &State) -> (Option<&Value>, Option<&Value>) {
-    let newest = state.history.back();
-    let before = newest.and_then(|newest| {
-        let began = word(newest, "window_start");
-        state.history.iter().rev().find(|site| word(site, "window_end") == began)
-    });
-    (newest, before)
-}
-
 fn figures(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     if let Connection::Lost { why, .. } = &state.connection {
         let text = fit(&format!("{}: {why}", state.url), usize::from(area.width).saturating_sub(2));
         frame.render_widget(Line::from(vec![Span::raw(" "), Span::styled(text, theme.bad())]), area);
         return;
     }
-    let (Some(site), before) = newest_and_before(state) else {
+    let before = compare::before(&state.history);
+    let Some(site) = state.history.back() else {
         let text = "waiting for the first window; it comes after one slide";
         frame.render_widget(Line::styled(format!(" {text}"), theme.faint()), area);
         return;
@@ -171,6 +170,12 @@ fn money(amount: f64) -> String {
 fn tabs(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let mut spans = vec![Span::raw(" ")];
     for (n, tab) in Tab::ALL.into_iter().enumerate() {
+        // where not all names fit, a number and the key to it do
+        if tab != state.tab && area.width < 72 {
+            spans.push(Span::styled(format!(" {} ", n + 1), theme.faint()));
+            spans.push(Span::raw(" "));
+            continue;
+        }
         let fresh = tab == Tab::Anomalies && !state.anomalies.is_empty();
         let name = if fresh && area.width >= 90 {
             format!("{} ({})", tab.name(), state.anomalies.len())

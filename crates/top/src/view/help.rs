@@ -21,9 +21,10 @@ const KEYS: [(&str, &str); 11] = [
     ("?  h  Esc", "close this"),
 ];
 
-const NOTES: [&str; 6] = [
+const NOTES: [&str; 7] = [
     "▲ ▼ at the top compare with the window that ended where",
-    "this one began; \"change\" of a page with one slide before.",
+    "this one began, once that is a full one; \"change\" of a page",
+    "with one slide before.",
     "The trend of a page is its views in the last windows.",
     "✓ proven: every row up to then equals a recount of the log.",
     "\"by people\" leaves out users labelled as bots.",

@@ -17,8 +17,7 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(4), Constraint::Min(4), Constraint::Length(paths)]).areas(area);
     funnel(state, theme, top, frame);
-    let [left, right] =
-        Layout::horizontal([Constraint::Fill(11), Constraint::Fill(8)]).spacing(2).areas(middle);
+    let [left, right] = table::beside([11, 8], middle);
     transitions(state, theme, left, frame);
     entries(state, theme, right, frame);
     common(state, theme, bottom, frame);
@@ -66,10 +65,10 @@ fn transitions(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         return;
     }
     let columns = [
-        column("from", Fill::Rest),
-        column("to", Fill::Rest),
+        column("from", Fill::Rest(12)),
+        column("to", Fill::Rest(12)),
         column("times", Fill::Right(6)),
-        column("of all", Fill::Right(6)),
+        column("of all", Fill::Right(6)).spare(1),
     ];
     let lines: Vec<Vec<Span<'static>>> = rows.iter().map(|row| way(row, theme)).collect();
     table::draw(&columns, &lines, Some(state.choice()), theme, area, frame);
@@ -91,10 +90,10 @@ fn entries(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let area = table::title("Entry and exit", "", theme, area, frame);
     let bounces = state.frame("bounce-rates");
     let columns = [
-        column("page", Fill::Rest),
-        column("in", Fill::Right(5)),
-        column("out", Fill::Right(5)),
-        column("bounce", Fill::Right(6)),
+        column("page", Fill::Rest(12)),
+        column("in", Fill::Right(5)).spare(2),
+        column("out", Fill::Right(5)).spare(1),
+        column("bounce", Fill::Right(6)).spare(3),
     ];
     let lines: Vec<Vec<Span<'static>>> = state
         .frame("entry-exit-pages")

@@ -28,17 +28,20 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         true => marked[usize::from(state.order.reverse)],
         false => plain,
     };
+    // what the pages are sorted by stays
+    let spare = |by: By, spare: u8| if state.order.by == by { 0 } else { spare };
     let columns = [
         column("#", Fill::Right(3)),
-        column(mark(By::Name, "page", ["page ▲", "page ▼"]), Fill::Rest),
+        column(mark(By::Name, "page", ["page ▲", "page ▼"]), Fill::Rest(20)),
         column(mark(By::Views, "views", ["views▼", "views▲"]), Fill::Right(8)),
-        column(mark(By::Change, "change", ["change▼", "change▲"]), Fill::Right(7)),
-        column(mark(By::Users, "users", ["users▼", "users▲"]), Fill::Right(7)),
-        column(mark(By::Clicks, "CTR", ["CTR▼", "CTR▲"]), Fill::Right(7)),
+        column(mark(By::Change, "change", ["change▼", "change▲"]), Fill::Right(7))
+            .spare(spare(By::Change, 1)),
+        column(mark(By::Users, "users", ["users▼", "users▲"]), Fill::Right(7)).spare(spare(By::Users, 2)),
+        column(mark(By::Clicks, "CTR", ["CTR▼", "CTR▲"]), Fill::Right(7)).spare(spare(By::Clicks, 3)),
         wide("cart", Fill::Right(6), 110),
         wide("bought", Fill::Right(6), 110),
         wide("by people", Fill::Right(9), 130),
-        column("trend", Fill::Left(spark)),
+        column("trend", Fill::Left(spark)).spare(4),
     ];
     let lines: Vec<Vec<Span<'static>>> = pages
         .iter()

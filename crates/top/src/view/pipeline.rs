@@ -28,8 +28,7 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     .areas(area);
     figures(state, status, theme, top, frame);
     open_windows(status, state.now, theme, windows, frame);
-    let [left, right] =
-        Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(2).areas(below);
+    let [left, right] = table::beside([1, 1], below);
     draw_partitions(&partitions, theme, left, frame);
     draw_components(&components, theme, right, frame);
 }
@@ -50,12 +49,12 @@ fn figures(state: &State, status: &Value, theme: Theme, area: Rect, frame: &mut 
     let lag: Option<f64> = list(status, "partitions").iter().map(|row| ratio(row, "lag")).sum();
     let behind = Timestamp::parse(word(status, "watermark"))
         .map_or_else(|| "–".to_owned(), |at| duration((state.now.0 - at.0).max(0) as f64));
-    let checkpoint = status.pointer("/job/checkpoint").map_or_else(
-        || "none needed".to_owned(),
-        |point| {
-            ratio(point, "age_ms").map_or_else(|| "none yet".into(), |age| format!("{} ago", duration(age)))
-        },
-    );
+    let age = status.pointer("/job/checkpoint").and_then(|point| ratio(point, "age_ms"));
+    let checkpoint = match age {
+        Some(age) => format!("{} ago", duration(age)),
+        None if word(status, "engine") == "embedded" => "none needed".into(),
+        None => "none yet".into(),
+    };
     let letters = status.get("dead_letters").and_then(Value::as_object);
     let dead: Vec<String> = letters
         .into_iter()
@@ -139,8 +138,8 @@ fn draw_partitions(rows: &[&Value], theme: Theme, area: Rect, frame: &mut Frame<
         column("#", Fill::Right(3)),
         column("records", Fill::Right(10)),
         column("per s", Fill::Right(6)),
-        column("lag", Fill::Right(6)),
-        wide("newest", Fill::Left(8), 44),
+        column("lag", Fill::Right(6)).spare(1),
+        wide("newest", Fill::Left(8), 40).spare(2),
     ];
     let lines: Vec<Vec<Span<'static>>> = rows
         .iter()

@@ -35,14 +35,14 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let columns = [
         column("ended", Fill::Left(8)),
         wide("user", Fill::Left(17), 110),
-        column("entry", Fill::Rest),
-        column("exit", Fill::Rest),
-        column("time", Fill::Right(7)),
-        column("pages", Fill::Right(5)),
+        column("entry", Fill::Rest(13)),
+        column("exit", Fill::Rest(13)),
+        column("time", Fill::Right(7)).spare(1),
+        column("pages", Fill::Right(5)).spare(3),
         wide("clicks", Fill::Right(6), 100),
         wide("cart", Fill::Right(4), 100),
-        column("score", Fill::Right(5)),
-        column("", Fill::Left(7)),
+        column("score", Fill::Right(5)).spare(4),
+        column("", Fill::Left(7)).spare(2),
     ];
     let lines: Vec<Vec<Span<'static>>> = rows
         .iter()

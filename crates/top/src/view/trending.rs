@@ -26,12 +26,12 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     }
     let columns = [
         column("#", Fill::Right(3)),
-        column("page", Fill::Rest),
-        column("before", Fill::Right(7)),
+        column("page", Fill::Rest(20)),
+        column("before", Fill::Right(7)).spare(2),
         column("now", Fill::Right(7)),
-        column("growth", Fill::Right(8)),
-        column("score", Fill::Right(6)),
-        column("", Fill::Left(16)),
+        column("growth", Fill::Right(8)).spare(1),
+        column("score", Fill::Right(6)).spare(3),
+        column("", Fill::Left(16)).spare(4),
     ];
     let top = rows.iter().map(|row| number(row, "score")).fold(1.0, f64::max);
     let lines: Vec<Vec<Span<'static>>> = rows

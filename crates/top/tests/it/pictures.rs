@@ -1,4 +1,4 @@
-//! Every tab in two sizes. After a wanted change: `INSTA_UPDATE=always cargo test -p clickstream-top`, and look at the difference.
+//! Every tab in three sizes. After a wanted change: `INSTA_UPDATE=always cargo test -p clickstream-top`, and look at the difference.
 
 use clickstream_top::State;
 use clickstream_top::keys::Action;
@@ -18,7 +18,7 @@ pub fn picture(state: &State, (columns, lines): (u16, u16)) -> String {
 }
 
 fn look(name: &str, state: &State) {
-    for size in [(80, 24), (140, 40)] {
+    for size in [(40, 20), (80, 24), (140, 40)] {
         let picture = picture(state, size);
         assert!(picture.chars().all(|c| c == '\n' || !c.is_control()), "{picture}");
         insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), picture);
@@ -31,6 +31,39 @@ fn every_tab() {
     for tab in Tab::ALL {
         state.act(Action::Tab(tab));
         look(&tab.name().to_lowercase(), &state);
+    }
+}
+
+#[test]
+fn pages_can_be_told_apart_in_narrow_terminals() {
+    let mut state = fixture::state();
+    for columns in [40, 50, 60, 72, 80, 100, 120] {
+        for (tab, names) in [
+            (Tab::Pages, &["/p/alder-desk-lamp", "/p/alder-notebook"][..]),
+            (Tab::Trending, &["/p/alder-notebook", "/cart"]),
+            (Tab::Sessions, &["/search", "/cart"]),
+            (Tab::Journeys, &["/search", "/cart"]),
+        ] {
+            state.act(Action::Tab(tab));
+            let picture = picture(&state, (columns, 24));
+            for name in names {
+                assert!(picture.contains(name), "{name} at {columns} columns:\n{picture}");
+            }
+            assert!(
+                picture.contains(&format!("{}]", tab.name())),
+                "the tab at {columns} columns:\n{picture}"
+            );
+        }
+    }
+}
+
+#[test]
+fn before_the_first_checkpoint_there_is_none_yet() {
+    let mut state = fixture::state();
+    state.act(Action::Tab(Tab::Pipeline));
+    for (engine, expected) in [("flink", "checkpoint none yet"), ("embedded", "checkpoint none needed")] {
+        state.apply(Update::Pipeline(serde_json::json!({ "engine": engine })));
+        assert!(picture(&state, (120, 24)).contains(expected));
     }
 }
 
