@@ -52,9 +52,6 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     if matches!(name, "verify" | "explain" | "serve" | "replay") {
         settings_since = last_up::adopt(&mut settings);
     }
-    if matches!(name, "verify" | "explain") {
-        last_up::must_exist(&settings)?;
-    }
     if name == "replay" && matches.get_flag("embedded") {
         settings.replace("engine", "embedded".into(), "--embedded".into());
     }
@@ -64,9 +61,14 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         "doctor" => doctor::run(&config),
         "down" => down::run(&config),
         "purge" => purge::run(&config, matches.get_flag("yes")),
-        "verify" => verify::run(&config, matches.get_flag("follow")),
+        "verify" => {
+            last_up::must_exist(&settings)?;
+            verify::run(&config, matches.get_flag("follow"))
+        }
         "explain" => {
-            explain::run(&config, explain::Options::read(matches, clickstream_event::Timestamp::now())?)
+            let options = explain::Options::read(matches, clickstream_event::Timestamp::now())?;
+            last_up::must_exist(&settings)?;
+            explain::run(&config, options)
         }
         "top" => block_on(top::run(&config, matches)),
         "replay" => block_on(replay::run(config, replay::Options::read(matches)?)),

@@ -11,11 +11,13 @@ use super::template::{Replay, Start};
 pub(super) const PLACEHOLDER: Replay =
     Replay { read_from: 0, emit_from: 981_173_106_000, sessions_from: 981_173_106_789 };
 
+/// Before every window: the first one with an event of 1970 begins before 1970.
+const LONG_AGO: i64 = -2_208_988_800_000;
+
 /// The plan for a start; nothing, if it does not hold every time of [`PLACEHOLDER`].
 pub(super) fn put_in(plan: &str, start: Start) -> Option<String> {
     let (emit_from, sessions_from) = match start {
-        // no event is older
-        Start::Earliest => (0, 0),
+        Start::Earliest => (LONG_AGO, LONG_AGO),
         Start::At(replay) => (replay.emit_from, replay.sessions_from),
     };
     let swap =
@@ -44,7 +46,7 @@ mod tests {
         );
         assert_eq!(
             put_in(plan, Start::Earliest).unwrap(),
-            r#"[{"value":"1970-01-01 00:00:00"},{"value":0},{"value":0},"x >= 0"]"#
+            r#"[{"value":"1900-01-01 00:00:00"},{"value":-2208988800000},{"value":-2208988800000},"x >= -2208988800000"]"#
         );
         assert_eq!(put_in("[981173106000]", Start::Earliest), None);
     }
