@@ -82,6 +82,11 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
+/// By how much something has grown, `growth` being a ratio to `before`; of nothing there is no percentage.
+pub fn grown(before: u64, growth: f64) -> String {
+    if before == 0 { "new".into() } else { format!("{:+.0} %", growth * 100.0) }
+}
+
 /// A share in percent; `–` where there is none.
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0))
@@ -135,6 +140,11 @@ pub fn clock(time: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn growth_from_nothing_is_new() {
+        assert_eq!((grown(0, 5_021.0), grown(10, 3.0)), ("new".to_owned(), "+300 %".to_owned()));
+    }
 
     #[test]
     fn hostile_texts() {

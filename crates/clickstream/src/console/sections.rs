@@ -6,7 +6,7 @@ use clickstream_event::rows::Anomaly;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use clickstream_top::text::{percent, thousands};
+use clickstream_top::text::{grown, percent, thousands};
 
 use super::window::{Paint, bar, shorten};
 use crate::results::Window;
@@ -98,7 +98,7 @@ fn trending(window: &Window, width: usize, paint: Paint<'_>) -> String {
             shorten(&row.page_url, room),
             thousands(row.prior_views),
             thousands(row.recent_views),
-            format!("{:+.0} %", row.growth * 100.0),
+            grown(row.prior_views, row.growth),
             format!("{:.1}", row.score),
             paint(bar(row.score / most, 12)).cyan().to_string(),
         ]

@@ -63,7 +63,8 @@ export function trending(parent) {
       list.slice(0, 25).map((row) => el(`tr${row.page_url === state.page ? ".chosen" : ""}`, {},
         el("td.page", {}, pick(row.page_url, choose)),
         el("td.n", { title: "earlier half → later half" }, `${count(row.prior_views)} → ${count(row.recent_views)}`),
-        el("td.n", {}, el("span.up", {}, `+${percent(row.growth, 0)}`)),
+        // there is no percentage of nothing
+        el("td.n", {}, el("span.up", {}, row.prior_views ? `+${percent(row.growth, 0)}` : "new")),
         el("td.n", {}, row.score.toFixed(1)))))));
   };
   watch(["trending-pages", "page"], draw, { root: view.section });

@@ -8,7 +8,7 @@ use super::chart::bar;
 use super::table::{self, Fill, column};
 use crate::rows;
 use crate::state::{State, Tab};
-use crate::text::{number, thousands, word};
+use crate::text::{grown, number, thousands, word};
 use crate::theme::Theme;
 
 pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
@@ -42,7 +42,7 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                 Span::raw(word(row, "page_url").to_owned()),
                 Span::raw(thousands(number(row, "prior_views") as u64)),
                 Span::styled(thousands(number(row, "recent_views") as u64), theme.strong()),
-                Span::styled(format!("+{:.0} %", number(row, "growth") * 100.0), theme.good()),
+                Span::styled(grown(number(row, "prior_views") as u64, number(row, "growth")), theme.good()),
                 Span::raw(format!("{:.1}", number(row, "score"))),
                 Span::styled(bar(number(row, "score") / top, 16), theme.bar()),
             ]
