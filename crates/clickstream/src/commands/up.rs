@@ -33,7 +33,7 @@ use super::{addresses, end_generator, facts, interrupted, over, proving, up_embe
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(mut config: Config) -> Result<ExitCode> {
     match choose_engine(&config)? {
-        Choice::Flink => check_path(&config.stack.data_dir)?,
+        Choice::Flink => check_path(&config.stack.data_dir, is_utf8_locale())?,
         Choice::Embedded { instead_of } => return up_embedded::run(config, instead_of).await,
     }
     let steps = Arc::new(Steps::new(config.json));
@@ -76,14 +76,29 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
 const IN_PATHS: &str = "/_-.~!$&()+,;=@";
 
 /// Refuses a data directory whose path Java or Flink would read as something else.
-fn check_path(data_dir: &Path) -> Result<(), ConfigError> {
+fn check_path(data_dir: &Path, utf8_locale: bool) -> Result<(), ConfigError> {
     let path = data_dir.to_string_lossy();
-    match path.chars().find(|c| c.is_ascii() && !c.is_ascii_alphanumeric() && !IN_PATHS.contains(*c)) {
-        None => Ok(()),
-        Some(c) => Err(ConfigError(format!(
+    let is_misread = |c: &char| c.is_ascii() && !c.is_ascii_alphanumeric() && !IN_PATHS.contains(*c);
+    if let Some(c) = path.chars().find(is_misread) {
+        return Err(ConfigError(format!(
             "the path {path:?} holds {c:?}, which Java and Flink take for something else: choose another --data-dir, or --embedded"
-        ))),
+        )));
     }
+    if !path.is_ascii() && !utf8_locale {
+        return Err(ConfigError(format!(
+            "Java writes the path {path:?} in another way, as this terminal's locale is not UTF-8: set LC_ALL=C.UTF-8, choose another --data-dir, or --embedded"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether programs take file names for UTF-8.
+fn is_utf8_locale() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    cfg!(target_os = "macos")
+        || locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"))
 }
 
 enum Choice {
@@ -331,10 +346,11 @@ mod tests {
     #[test]
     fn paths_that_flink_would_misread_are_refused() {
         for good in ["/home/ana/.local/share/clickstream", "data/x-1_2", "/tmp/größe"] {
-            assert!(check_path(Path::new(good)).is_ok(), "{good}");
+            assert!(check_path(Path::new(good), true).is_ok(), "{good}");
         }
         for bad in ["/tmp/my data", "/tmp/it's", "/tmp/a:b", "/tmp/50%", "/tmp/a\nb"] {
-            assert!(check_path(Path::new(bad)).is_err(), "{bad}");
+            assert!(check_path(Path::new(bad), true).is_err(), "{bad}");
         }
+        assert!(check_path(Path::new("/tmp/größe"), false).is_err());
     }
 }
