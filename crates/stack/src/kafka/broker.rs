@@ -38,7 +38,7 @@ impl Broker {
         let data = dir.join("data");
         fs::create_dir_all(&dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
         let properties = dir.join("server.properties");
-        fs::write(&properties, self.properties(&data))
+        fs::write(&properties, escaped(&self.properties(&data)))
             .map_err(StackError::io(format!("cannot write {}", properties.display())))?;
         if !data.join("meta.properties").exists() {
             format(&data, &properties, lib, java, layout)?;
@@ -188,4 +188,26 @@ fn metadata(address: &str, timeout: Duration) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     let metadata = consumer.fetch_metadata(None, timeout).map_err(|e| e.to_string())?;
     if metadata.brokers().is_empty() { Err("no broker in the metadata".into()) } else { Ok(()) }
+}
+
+/// A properties file is read as Latin-1: what is not ASCII is written by its number.
+fn escaped(properties: &str) -> String {
+    let mut all = String::with_capacity(properties.len());
+    for unit in properties.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => all.push(byte.into()),
+            _ => all.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_beyond_ascii_are_written_by_number() {
+        assert_eq!(escaped("log.dirs=/größe/𝄞\n"), "log.dirs=/gr\\u00f6\\u00dfe/\\ud834\\udd1e\n");
+    }
 }
