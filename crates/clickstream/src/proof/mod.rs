@@ -277,6 +277,11 @@ impl Proof {
             )
     }
 
+    /// Whether a row may rightly say something else than the recount, for it was written when settings were others.
+    fn was_counted_otherwise(&self, found: &Found) -> bool {
+        self.is_of_another_shape(found) || self.had_other_settings(found.span.0)
+    }
+
     fn timing_touches(&self, row: &Row) -> bool {
         self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.span()))
     }
@@ -305,7 +310,7 @@ impl Proof {
             if found.slot.windowed {
                 self.report.prove(found.span.1);
             }
-        } else if self.is_of_another_shape(&found) || self.had_other_settings(found.span.0) {
+        } else if self.was_counted_otherwise(&found) {
             self.report.other_settings += 1;
         } else if self.timing_touches(&expected) {
             self.report.timing_rows += 1;
@@ -346,7 +351,7 @@ impl Proof {
         }
         let closed = self.closed_to.unwrap_or_default();
         for (key, found) in std::mem::take(&mut self.found) {
-            if self.is_of_another_shape(&found) || self.had_other_settings(found.span.0) {
+            if self.was_counted_otherwise(&found) {
                 self.report.other_settings += 1;
             } else if found.settled_at > closed && (found.settled_at.0 % slide == 0 || !found.slot.windowed) {
                 self.found.insert(key, found);

@@ -90,9 +90,11 @@ impl JobControl {
     pub async fn submit(&self, from_log: bool) -> Result<()> {
         self.note(|status| status.state = "SUBMITTING".into());
         let definition = self.definition()?;
+        // then its plan is there, and a job or a checkpoint of it may be
+        let is_known = self.saved_definition().as_ref() == Some(&definition);
         if let Some(job) = self.alive().await? {
             // a cluster of somebody else may have kept the job while we were away
-            if !from_log && self.saved_definition() == Some(definition.clone()) {
+            if !from_log && is_known {
                 self.note(|status| {
                     status.id = Some(job.id);
                     status.resumed = "found running".into();
@@ -101,7 +103,7 @@ impl JobControl {
             }
             self.rest.cancel(&job.id).await?;
         }
-        if !from_log && self.saved_definition() == Some(definition.clone()) && self.plan_file().exists() {
+        if !from_log && is_known && self.plan_file().exists() {
             for checkpoint in checkpoint::complete(&self.layout.checkpoints()).into_iter().take(2) {
                 if checkpoint.age() > MAX_CHECKPOINT_AGE {
                     break;
@@ -123,8 +125,7 @@ impl JobControl {
         let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters))
             .await
             .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
-        let is_compiled = self.saved_definition() == Some(definition.clone());
-        if !is_compiled || self.prepare(start).is_err() {
+        if !is_known || self.prepare(start).is_err() {
             self.compile(&definition).await?;
             self.prepare(start)?;
         }
