@@ -9,10 +9,11 @@ use clickstream_event::rows::{
     TopPage, TrendingPage,
 };
 use clickstream_event::{Timestamp, topic};
+use clickstream_kafka::offsets;
 use hdrhistogram::Histogram;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -100,25 +101,20 @@ pub async fn open_topics(
     group: &str,
     start: impl Fn(&str, i32, (i64, i64)) -> i64 + Send + 'static,
 ) -> anyhow::Result<StreamConsumer> {
-    let consumer: StreamConsumer = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
+    let consumer: StreamConsumer = clickstream_kafka::client(kafka)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.wait.max.ms", "50")
-        .set("reconnect.backoff.max.ms", "500")
         .set("auto.offset.reset", "earliest")
-        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
         .create()?;
     // these questions wait for the broker
     tokio::task::spawn_blocking(move || -> anyhow::Result<StreamConsumer> {
         let mut assignment = TopicPartitionList::new();
         for name in topic::written() {
-            let metadata = consumer.fetch_metadata(Some(name), Duration::from_secs(10))?;
-            for partition in metadata.topics().iter().flat_map(|t| t.partitions()) {
-                let held = consumer.fetch_watermarks(name, partition.id(), Duration::from_secs(10))?;
-                let from = start(name, partition.id(), held);
-                assignment.add_partition_offset(name, partition.id(), Offset::Offset(from))?;
+            for (partition, first, end) in offsets::held(&consumer, name, Duration::from_secs(10))? {
+                let from = start(name, partition, (first, end));
+                assignment.add_partition_offset(name, partition, Offset::Offset(from))?;
             }
         }
         consumer.assign(&assignment)?;

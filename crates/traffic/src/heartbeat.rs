@@ -16,7 +16,7 @@ use std::time::Duration;
 use clickstream_event::event::encode_heartbeat;
 use clickstream_event::topic;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use crate::producer::{Producer, now};
@@ -53,11 +53,8 @@ impl Silence {
 
 /// Sends heartbeats for `site_id` until `shutdown`.
 pub async fn run(kafka: String, producer: Producer, site_id: String, shutdown: CancellationToken) {
-    let consumer: Result<BaseConsumer, _> = ClientConfig::new()
-        .set("bootstrap.servers", &kafka)
-        .set("group.id", "clickstream-heartbeat")
-        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
-        .create();
+    let consumer: Result<BaseConsumer, _> =
+        clickstream_kafka::client(&kafka).set("group.id", "clickstream-heartbeat").create();
     let consumer = match consumer {
         Ok(consumer) => std::sync::Arc::new(consumer),
         Err(error) => {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use clickstream_event::event::encode_heartbeat;
 use clickstream_event::{Event, Timestamp, topic};
 use hdrhistogram::Histogram;
-use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
@@ -216,8 +215,7 @@ impl Producer {
         *lock(&shared.active) = (0..partitions).map(|_| Arc::default()).collect();
         *lock(&shared.beating) = (0..partitions).map(|_| Arc::default()).collect();
         *lock(&shared.latency) = new_histogram();
-        let inner = ClientConfig::new()
-            .set("bootstrap.servers", kafka)
+        let inner = clickstream_kafka::client(kafka)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             // keys lie where Java's producers would put them
@@ -226,7 +224,6 @@ impl Producer {
             .set("linger.ms", "8")
             .set("compression.type", "lz4")
             .set("delivery.timeout.ms", "600000")
-            .set("reconnect.backoff.max.ms", "500")
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "524288")
             .set("topic.metadata.refresh.interval.ms", "10000")

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clickstream_event::{Timestamp, topic};
+use clickstream_kafka::offsets;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Bounds, Log, LogRecord, Partition, Take};
 
 /// How long Kafka may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes that are read ahead of each partition, in KiB, where they are read one after the other, and where many are.
 const AHEAD_KIB: u32 = 16_384;
@@ -59,17 +60,14 @@ impl KafkaLog {
     }
 
     fn consumer(&self, ahead_kib: u32) -> Result<BaseConsumer> {
-        ClientConfig::new()
-            .set("bootstrap.servers", &self.servers)
+        clickstream_kafka::client(&self.servers)
             .set("group.id", "clickstream-verify")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("fetch.queue.backoff.ms", "10")
             .set("check.crcs", "true")
-            .set("reconnect.backoff.max.ms", "500")
             // per partition, as each has a queue of its own: this bounds the memory
             .set("queued.max.messages.kbytes", ahead_kib.to_string())
-            .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
             .create()
             .context("Kafka's client does not start")
     }
@@ -125,21 +123,11 @@ impl Log for KafkaLog {
                 self.servers
             )
         };
-        let metadata =
-            consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).with_context(unreachable)?;
-        let mut partitions: Vec<i32> = metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions())
-            .map(|partition| partition.id())
-            .collect();
-        partitions.sort_unstable();
-        if partitions.is_empty() {
+        let held = offsets::held(&*consumer, topic, PATIENCE).with_context(unreachable)?;
+        if held.is_empty() {
             bail!("Kafka at {} has no topic {topic}: has `clickstream up` ever run with it?", self.servers);
         }
-        let bounds =
-            partitions.into_iter().map(|partition| consumer.fetch_watermarks(topic, partition, PATIENCE));
-        Ok(Bounds(bounds.collect::<Result<_, _>>().with_context(unreachable)?))
+        Ok(Bounds(held.into_iter().map(|(_, first, end)| (first, end)).collect()))
     }
 
     fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> Result<()> {

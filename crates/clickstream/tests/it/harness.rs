@@ -10,7 +10,7 @@ use clickstream_stack::supervisor::Supervisor;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 /// Traffic with everything in it that must not count.
@@ -59,6 +59,11 @@ pub struct World {
     pub options: Vec<String>,
     /// Kafka, where it is not `up` that runs it.
     pub beside: Option<Supervisor>,
+}
+
+/// The beginning of a line.
+fn cut(line: &str, characters: usize) -> &str {
+    line.char_indices().nth(characters).map_or(line, |(end, _)| &line[..end])
 }
 
 /// Runtimes are fetched once for all tests of a run; each data directory gets links to them.
@@ -136,7 +141,27 @@ impl World {
         std::fs::read_to_string(self.dir.path().join("up.out")).unwrap_or_default()
     }
 
-    /// The newest lines of a process's log.
+    /// What a failed test leaves behind of its processes: in what state they are, and the newest that each wrote.
+    fn last_words(&self) -> String {
+        let status = self.status();
+        let mut words = format!("state {}, job {}\n", status["state"], status["job"]);
+        for component in status["components"].as_array().into_iter().flatten() {
+            let name = component["name"].as_str().unwrap_or_default();
+            words += &format!("{name} is {}, restarts {}:\n", component["state"], component["restarts"]);
+            let log = self.log(name);
+            let lines: Vec<&str> = log.lines().take(8).collect();
+            lines.iter().rev().for_each(|line| words += &format!("  {}\n", cut(line, 240)));
+        }
+        let output = self.output();
+        // rows of windows would fill the page
+        let lines: Vec<&str> =
+            output.lines().rev().filter(|line| !line.contains(r#""type":"window""#)).take(8).collect();
+        words += "`up` wrote:\n";
+        lines.iter().rev().for_each(|line| words += &format!("  {}\n", cut(line, 400)));
+        words
+    }
+
+    /// The newest lines of a process's log, newest first.
     pub fn log(&self, component: &str) -> String {
         let log = std::fs::read_to_string(self.dir.path().join(format!("logs/{component}.log")))
             .unwrap_or_default();
@@ -211,9 +236,7 @@ impl Drop for World {
     fn drop(&mut self) {
         if let Some(mut up) = self.up.take() {
             if std::thread::panicking() {
-                let output = self.output();
-                let tail: Vec<&str> = output.lines().rev().take(30).collect();
-                eprintln!("last lines of `up`:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+                eprintln!("{}", self.last_words());
             }
             if up.try_wait().is_ok_and(|ended| ended.is_none()) {
                 signal(up.id() as i32, libc::SIGTERM);
@@ -253,8 +276,7 @@ pub fn read(kafka: &str, topic: &str) -> Vec<Record> {
 
 /// All records of a topic.
 pub fn try_read(kafka: &str, topic: &str) -> Result<Vec<Record>, KafkaError> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
+    let consumer: BaseConsumer = clickstream_kafka::client(kafka)
         .set("group.id", "test")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")

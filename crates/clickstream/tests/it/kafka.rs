@@ -10,7 +10,6 @@ use clickstream_stack::layout::Layout;
 use clickstream_stack::observer::Silent;
 use clickstream_stack::supervisor::Supervisor;
 use clickstream_stack::{java, ports, provision};
-use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -47,8 +46,8 @@ pub struct Writer(BaseProducer);
 
 impl Writer {
     pub fn new(kafka: &str) -> Self {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", kafka).set("enable.idempotence", "true");
+        let mut config = clickstream_kafka::client(kafka);
+        config.set("enable.idempotence", "true");
         Self(config.set("compression.type", "lz4").create().unwrap())
     }
 

@@ -23,9 +23,10 @@
 use std::time::{Duration, Instant};
 
 use clickstream_event::{Timestamp, Windows, detection, topic};
+use clickstream_kafka::offsets;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
 use crate::error::{Result, StackError};
@@ -45,8 +46,7 @@ struct WindowEnd {
 pub fn replay_start(parameters: &JobParameters) -> Result<Start> {
     let JobParameters { kafka, windows, session_gap_ms, .. } = parameters;
     let fail = |why: String| StackError::NotReachable { what: "Kafka", address: kafka.clone(), why };
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
+    let consumer: BaseConsumer = clickstream_kafka::client(kafka)
         .set("group.id", "clickstream-resume")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
@@ -105,7 +105,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn last_window_end(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka::error::KafkaError> {
     let mut newest = None;
-    for (partition, low, high) in partitions(consumer, topic::SITE_METRICS)? {
+    for (partition, low, high) in offsets::held(consumer, topic::SITE_METRICS, PATIENCE)? {
         // the last records of the partition: the newest window is among them unless there are very many sites
         let from = (high - 64).max(low);
         for payload in read(consumer, topic::SITE_METRICS, partition, from, high)?
@@ -123,7 +123,7 @@ fn last_window_end(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka
 /// The latest arrival among the first records of partitions whose head retention has cut, if there are any.
 fn log_start(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka::error::KafkaError> {
     let mut start = None;
-    for (partition, low, high) in partitions(consumer, topic::EVENTS)? {
+    for (partition, low, high) in offsets::held(consumer, topic::EVENTS, PATIENCE)? {
         if low > 0 && high > low {
             for (arrival, _) in read(consumer, topic::EVENTS, partition, low, low + 1)? {
                 start = start.max(Some(arrival));
@@ -131,18 +131,6 @@ fn log_start(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka::erro
         }
     }
     Ok(start)
-}
-
-fn partitions(
-    consumer: &BaseConsumer,
-    topic: &str,
-) -> Result<Vec<(i32, i64, i64)>, rdkafka::error::KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
-    let ids: Vec<i32> =
-        metadata.topics().iter().flat_map(|t| t.partitions().iter().map(|p| p.id())).collect();
-    ids.into_iter()
-        .map(|id| consumer.fetch_watermarks(topic, id, PATIENCE).map(|(low, high)| (id, low, high)))
-        .collect()
 }
 
 type Arrived = (Timestamp, Option<Vec<u8>>);

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::class_archive::{self, ClassArchive};
@@ -181,11 +180,7 @@ fn metadata(address: &str, timeout: Duration) -> Result<(), String> {
             first.to_socket_addrs().map_err(|e| format!("{first}: {e}"))?.next().ok_or("no such address")?;
         std::net::TcpStream::connect_timeout(&target, timeout).map_err(|e| e.to_string())?;
     }
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
-        .create()
-        .map_err(|e| e.to_string())?;
+    let consumer: BaseConsumer = clickstream_kafka::client(address).create().map_err(|e| e.to_string())?;
     let metadata = consumer.fetch_metadata(None, timeout).map_err(|e| e.to_string())?;
     if metadata.brokers().is_empty() { Err("no broker in the metadata".into()) } else { Ok(()) }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clickstream_event::topic;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
@@ -23,10 +22,8 @@ pub struct TopicPlan {
 /// Creates what is missing, and makes sure that events carry their time of arrival. Returns the partitions of the events
 /// topic, which may be more or fewer than planned if it existed before.
 pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Result<i32> {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
-        .create()
-        .map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
+    let admin: AdminClient<DefaultClientContext> =
+        clickstream_kafka::client(kafka).create().map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
     let options = AdminOptions::new()
         .request_timeout(Some(Duration::from_secs(15)))
         .operation_timeout(Some(Duration::from_secs(15)));
