@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn the_plan_of_the_default_job_comes_with_the_program() {
+        let config = crate::config::Config::from_settings(&load(&[], &[]).unwrap()).unwrap();
+        assert!(
+            clickstream_stack::job::shipped::has_plan_of(&config.stack.job),
+            "the SQL has changed since its plan was compiled: run scripts/plan"
+        );
+    }
+
+    #[test]
     fn flag_before_environment_before_file_before_default() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("c.toml");

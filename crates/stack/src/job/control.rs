@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use clickstream_event::detection;
-
 use crate::error::{Result, StackError};
 use crate::flink::checkpoint::{self, Checkpoint};
 use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
+use crate::job::options;
 use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
 use crate::job::rhythm::Rhythm;
+use crate::job::shipped;
 use crate::job::template::{self, JobParameters, Start};
 use crate::job::times;
 use crate::layout::Layout;
@@ -29,6 +29,8 @@ pub struct Execution {
     pub parallelism: u32,
     /// Time between two checkpoints.
     pub checkpoint_interval: Duration,
+    /// Whether Flink is the one that this program brings.
+    pub own_flink: bool,
 }
 
 /// What the job is doing, for the console and `status`.
@@ -275,83 +277,53 @@ impl JobControl {
         ))
     }
 
-    /// Seconds for which state is kept that is asked for a window or for `ms`, whichever is longer.
-    fn remembered_for(&self, ms: i64) -> i64 {
-        self.parameters.windows.size_ms().max(ms) / 1000 + 1 + SLACK.as_secs() as i64
-    }
-
     fn options(&self, checkpoint: Option<&Checkpoint>) -> BTreeMap<String, String> {
-        // labels and rules look back a window, the fast ones some seconds
-        let ttl_s = self.remembered_for(detection::FAST_MS.max(detection::REPEATED_MS));
-        let mut options: BTreeMap<String, String> = [
-            ("pipeline.name", NAME.to_owned()),
-            ("parallelism.default", self.execution.parallelism.to_string()),
-            ("table.local-time-zone", "UTC".into()),
-            // all queries share one source, one late rule and one deduplication
-            ("table.optimizer.reuse-optimize-block-with-digest-enabled", "true".into()),
-            ("table.exec.sink.upsert-materialize", "NONE".into()),
-            ("table.exec.state.ttl", format!("{ttl_s} s")),
-            // a window's operator buffers and adds up rows by itself; one before it, to send fewer rows, is four times the
-            // generated code, and on one machine there is no network to spare
-            ("table.optimizer.agg-phase-strategy", "ONE_PHASE".into()),
-            // cutting generated classes into small methods takes seconds of every start; none of ours comes near what the JVM
-            // refuses, and the few that it only interprets see one row per slide
-            ("table.generated-code.max-length", "1000000".into()),
-            // a partition without traffic gets heartbeats; an idle timeout would lose data
-            ("table.exec.source.idle-timeout", "0 ms".into()),
-            // each watermark goes through all tasks and wakes every one
-            ("pipeline.auto-watermark-interval", "40 ms".into()),
-            // rows are handed from operator to operator without a copy
-            ("pipeline.object-reuse", "true".into()),
-            // some fifty tasks have a thread each that wakes this often
-            ("execution.buffer-timeout.interval", "10 ms".into()),
-            // ours come first, and then Flink's are not due: see `rhythm`
-            ("execution.checkpointing.interval", milliseconds(self.execution.checkpoint_interval * 3)),
-            ("execution.checkpointing.min-pause", milliseconds(self.execution.checkpoint_interval * 2)),
-            ("execution.checkpointing.timeout", "60 s".into()),
-            ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
-            ("execution.checkpointing.dir", format!("file://{}", self.layout.checkpoints().display())),
-            ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION".into()),
-        ]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-        if let Some(checkpoint) = checkpoint {
-            options.insert(
-                "execution.state-recovery.path".into(),
-                format!("file://{}", checkpoint.path.display()),
-            );
-        }
-        options
+        let from = checkpoint.map(|checkpoint| checkpoint.path.as_path());
+        options::all(&self.parameters, &self.execution, &self.layout.checkpoints(), from)
     }
 
-    /// Has Flink make a plan of the SQL, for a start at no time, and adapts it.
+    /// Makes a plan of the SQL, for a start at no time: the one that comes with the program, if it is of this SQL, or else Flink does.
     async fn compile(&self, definition: &str) -> Result<()> {
         let dir = self.dir();
         fs::create_dir_all(&dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
+        let wanted = shipped::question(&self.parameters)?;
+        let shipped = if self.execution.own_flink { shipped::plan_of(&wanted) } else { None };
+        let json = match shipped {
+            Some(plan) => plan,
+            None => {
+                let plan = self.ask_flink_for_plan().await?;
+                write(&dir.join("plan.json.gz"), shipped::packed(&wanted, &plan)?)?;
+                plan
+            }
+        };
+        let dedup_ttl_s = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
+        let session_ttl_s = options::remembered_for(&self.parameters, self.parameters.session_gap_ms);
+        let json = plan::adapt(&json, dedup_ttl_s, session_ttl_s, self.execution.parallelism)?;
+        write(&self.compiled_file(), json)?;
+        // last: who finds it finds the plan that belongs to it
+        write(&dir.join("definition.sql"), definition)
+    }
+
+    async fn ask_flink_for_plan(&self) -> Result<String> {
         let statements = template::render(&self.parameters, Start::At(times::PLACEHOLDER))?;
         let session = Session::open(&self.gateway, &self.options(None)).await?;
         for statement in &statements.definitions {
             session.execute(statement).await?;
         }
-        let raw = dir.join("plan.raw.json");
+        let raw = self.dir().join("plan.raw.json");
         let _ = fs::remove_file(&raw);
         let set = statements.inserts.join(";\n");
         session
             .execute(&format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display()))
             .await?;
         session.close().await;
-        let json = fs::read_to_string(&raw).map_err(|_| StackError::NotReachable {
+        let plan = fs::read_to_string(&raw).map_err(|_| StackError::NotReachable {
             what: "the plan that Flink's SQL Gateway compiled",
             address: raw.display().to_string(),
             why: "the gateway must run on this machine, or share this directory with it".into(),
         })?;
-        let dedup_ttl_s = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
-        let session_ttl_s = self.remembered_for(self.parameters.session_gap_ms);
-        let json = plan::adapt(&json, dedup_ttl_s, session_ttl_s, self.execution.parallelism)?;
-        write(&self.compiled_file(), &json)?;
-        // last: who finds it finds the plan that belongs to it
-        write(&dir.join("definition.sql"), definition)
+        let _ = fs::remove_file(&raw);
+        Ok(plan)
     }
 
     /// Puts the times of a start into the plan.
@@ -363,7 +335,7 @@ impl JobControl {
             file: "the compiled plan".into(),
             why: "the times of its start do not stand in it in the known form".into(),
         })?;
-        write(&self.plan_file(), &plan)
+        write(&self.plan_file(), plan)
     }
 
     /// Runs the plan. With a checkpoint, `start` does not matter: the offsets stand there.
@@ -388,10 +360,6 @@ impl JobControl {
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).map_err(StackError::io(format!("cannot write {}", file.display())))
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{} ms", time.as_millis())
+fn write(file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    fs::write(file, content).map_err(StackError::io(format!("cannot write {}", file.display())))
 }

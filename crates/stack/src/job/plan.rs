@@ -1,4 +1,4 @@
-//! What SQL cannot say: three changes to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
+//! What SQL cannot say: four changes to the compiled plan, a JSON file that `COMPILE PLAN` writes and `EXECUTE PLAN` runs.
 //!
 //! **Memory.** `table.exec.state.ttl` holds for the whole job and must exceed a window. Deduplication needs the ids of events for the
 //! dedup horizon only, and they are a large part of the state, so it gets a time to live of its own. What is remembered of a
@@ -10,6 +10,9 @@
 //! the receiver keeps no row, its exchange is taken out of the plan, and Flink chains it to the sender: one thread, plain
 //! calls. The sort does keep rows, and a chained sender hands over the same row object again and again; its exchange stays,
 //! and divides the job into two busy threads.
+//!
+//! **Event time computed once.** The source has the rule for an event's time twice: for watermarks, and for a timestamp of the record that
+//! the Kafka source does not ask for. Flink compiles both anew for each partition, at the end of every start; the second is optional in a plan.
 //!
 //! **LAG without a list**, for the sake of memory: [`lag`].
 //!
@@ -25,7 +28,7 @@ use crate::error::{Result, StackError};
 const RUNNING_TOTAL_TTL: &str = "1 d";
 
 /// Which form of the changes below a plan has: raise it when they change, or a plan that was kept would go on as it is.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// Gives deduplication, sessions and running totals in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
 /// know: then better no job than one that forgets ids too early.
@@ -58,6 +61,12 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32)
         {
             *ttl = Value::String(format!("{dedup_ttl_s} s"));
             changed += 1;
+        } else if let Some(abilities) =
+            node.pointer_mut("/scanTableSource/abilities").and_then(Value::as_array_mut)
+        {
+            for ability in abilities.iter_mut().filter_map(Value::as_object_mut) {
+                ability.remove("rowtimeExpr");
+            }
         }
     }
     if changed != 1 {
@@ -123,9 +132,12 @@ mod tests {
         let plan = |order: &str| {
             r#"{"nodes":[
             {"type":"stream-exec-over-aggregate_1","description":"OverAggregate(orderBy=[ORDER ASC], select=[LAG(slice, 1) AS w0$o0])"},
+            {"type":"stream-exec-table-source-scan_1","scanTableSource":{"abilities":[{"type":"WatermarkPushDown","watermarkExpr":1,"rowtimeExpr":2}]}},
             {"type":"stream-exec-deduplicate_1","state":[{"index":0,"ttl":"360 s","name":"deduplicateState"}]}]}"#
                 .replace("ORDER", order)
         };
+        let changed = adapt(&plan("sorted_order"), 180, 400, 1).unwrap();
+        assert!(changed.contains("watermarkExpr") && !changed.contains("rowtimeExpr"), "{changed}");
         assert!(adapt(&plan("sorted_order"), 180, 400, 1).unwrap().contains("\"180 s\""));
         assert!(adapt(&plan("event_time"), 180, 400, 1).is_err());
         assert!(adapt(r#"{"nodes":[]}"#, 180, 400, 1).is_err());

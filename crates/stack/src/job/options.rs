@@ -1,0 +1,76 @@
+//! What Flink is told beside the SQL.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use clickstream_event::detection;
+
+use super::control::{Execution, NAME};
+use super::resume::SLACK;
+use super::template::JobParameters;
+
+/// Seconds for which state is kept that is asked for a window or for `ms`, whichever is longer.
+pub(super) fn remembered_for(parameters: &JobParameters, ms: i64) -> i64 {
+    parameters.windows.size_ms().max(ms) / 1000 + 1 + SLACK.as_secs() as i64
+}
+
+/// Options that a plan depends on.
+pub(super) fn of_plan(parameters: &JobParameters) -> BTreeMap<String, String> {
+    // labels and rules look back a window, the fast ones some seconds
+    let ttl_s = remembered_for(parameters, detection::FAST_MS.max(detection::REPEATED_MS));
+    named([
+        ("table.local-time-zone", "UTC".into()),
+        // all queries share one source, one late rule and one deduplication
+        ("table.optimizer.reuse-optimize-block-with-digest-enabled", "true".into()),
+        ("table.exec.sink.upsert-materialize", "NONE".into()),
+        ("table.exec.state.ttl", format!("{ttl_s} s")),
+        // a window's operator buffers and adds up rows by itself; one before it, to send fewer rows, is four times the
+        // generated code, and on one machine there is no network to spare
+        ("table.optimizer.agg-phase-strategy", "ONE_PHASE".into()),
+        // cutting generated classes into small methods takes seconds of every start; none of ours comes near what the JVM
+        // refuses, and the few that it only interprets see one row per slide
+        ("table.generated-code.max-length", "1000000".into()),
+        // a partition without traffic gets heartbeats; an idle timeout would lose data
+        ("table.exec.source.idle-timeout", "0 ms".into()),
+    ])
+}
+
+/// All options of a job that keeps its checkpoints in `checkpoints` and begins with the one in `from`.
+pub(super) fn all(
+    parameters: &JobParameters,
+    execution: &Execution,
+    checkpoints: &Path,
+    from: Option<&Path>,
+) -> BTreeMap<String, String> {
+    let mut options = named([
+        ("pipeline.name", NAME.to_owned()),
+        ("parallelism.default", execution.parallelism.to_string()),
+        // each watermark goes through all tasks and wakes every one
+        ("pipeline.auto-watermark-interval", "40 ms".into()),
+        // rows are handed from operator to operator without a copy
+        ("pipeline.object-reuse", "true".into()),
+        // some fifty tasks have a thread each that wakes this often
+        ("execution.buffer-timeout.interval", "10 ms".into()),
+        // ours come first, and then Flink's are not due: see `rhythm`
+        ("execution.checkpointing.interval", milliseconds(execution.checkpoint_interval * 3)),
+        ("execution.checkpointing.min-pause", milliseconds(execution.checkpoint_interval * 2)),
+        ("execution.checkpointing.timeout", "60 s".into()),
+        ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
+        ("execution.checkpointing.dir", format!("file://{}", checkpoints.display())),
+        ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION".into()),
+    ]);
+    options.extend(of_plan(parameters));
+    if let Some(from) = from {
+        options.insert("execution.state-recovery.path".into(), format!("file://{}", from.display()));
+    }
+    options
+}
+
+fn named<const N: usize>(options: [(&str, String); N]) -> BTreeMap<String, String> {
+    options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
