@@ -42,7 +42,7 @@ impl TaskManagerMemory {
 const TASK_HEAP: std::ops::RangeInclusive<u64> = 448..=6144;
 
 /// State of the job per event per second, in KiB: what stays in memory of one event, times how long it stays.
-const KIB_PER_RATE: u64 = 1200;
+const KIB_PER_RATE: u64 = 1100;
 
 /// The task heap in MiB for `rate` events per second in windows of `window_s`, on a machine with `machine_mib`: what the
 /// state needs and as much again (a collector with little room left stops everything for seconds), within bounds, and

@@ -32,7 +32,7 @@ pub const KAFKA: Runtime =
     Runtime { name: "Kafka", pom: include_str!("../runtime/kafka/pom.xml"), expected: 95 };
 /// Apache Flink with the SQL Gateway.
 pub const FLINK: Runtime =
-    Runtime { name: "Flink", pom: include_str!("../runtime/flink/pom.xml"), expected: 57 };
+    Runtime { name: "Flink", pom: include_str!("../runtime/flink/pom.xml"), expected: 66 };
 
 const ATTEMPTS: u32 = 3;
 
