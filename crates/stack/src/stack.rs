@@ -9,7 +9,6 @@ use crate::error::{Result, StackError};
 use crate::flink::cluster::Cluster;
 use crate::flink::gateway;
 use crate::flink::rest::Rest;
-use crate::garbage::Garbage;
 use crate::job::control::{Execution, JobControl};
 use crate::job::template::JobParameters;
 use crate::kafka::broker::{self, Broker};
@@ -61,7 +60,6 @@ pub struct Stack {
     job: Arc<JobControl>,
     partitions: i32,
     task_heap_mib: u64,
-    garbage: Garbage,
     layout: Layout,
     archivist: Option<Archivist>,
     _lock: Lock,
@@ -165,10 +163,6 @@ impl Stack {
             job,
             partitions: 0,
             task_heap_mib: config.task_heap_mib,
-            garbage: Garbage::new(
-                memory::task_manager(config.task_heap_mib, 1).heap(),
-                Duration::from_millis(config.job.windows.slide_ms().unsigned_abs()),
-            ),
             layout,
             archivist: None,
             _lock: lock,
@@ -276,26 +270,7 @@ impl Stack {
                 self.refresh().await;
             }
         };
-        tokio::join!(job, readiness, self.collect_garbage());
-    }
-
-    /// Looks after the TaskManager's heap for ever, if it is ours.
-    async fn collect_garbage(&self) {
-        let mut garbage = self.garbage;
-        let of_task_manager = |process: &&Supervisor| process.component().name == "taskmanager";
-        let Some(task_manager) = self.flink.iter().find(of_task_manager) else { return };
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let Some(pid) = task_manager.component().pid else { continue };
-            let looked = tokio::task::spawn_blocking(move || {
-                garbage.look_after(pid);
-                garbage
-            });
-            match looked.await {
-                Ok(after) => garbage = after,
-                Err(_) => return,
-            }
-        }
+        tokio::join!(job, readiness);
     }
 
     /// Whether Kafka answered after its last start.

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::background;
 use crate::class_archive::ClassArchive;
-use crate::jvm;
 use crate::rotating_log::{RotatingLog, tail};
 
 /// How to start a component.
@@ -186,9 +185,7 @@ fn supervise(spec: &Spec, shared: &Mutex<Shared>, stop: &Receiver<Duration>) {
                     shared.pid = Some(child.id());
                     shared.state = State::Starting;
                 }
-                let ended = wait(&mut child, stop);
-                jvm::forget(child.id());
-                match ended {
+                match wait(&mut child, stop) {
                     Some(why) => why,
                     None => {
                         let mut shared = lock(shared);

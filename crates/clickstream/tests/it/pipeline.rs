@@ -18,6 +18,7 @@ fn rows_equal_a_recount() {
     let mut world = World::new(&SHORT);
     world.up(&["--no-generate"]);
     crate::plan::check_shared(&world, false);
+    crate::plan::check_shipped(&world);
     let traffic = [&["--rate", "400", "--duration", "14s", "--site", "shop,blog"], &SPOILT[..]].concat();
     world.generate(&traffic);
     let expected = check(&world, 8_000, 2_000);

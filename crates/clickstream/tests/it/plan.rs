@@ -1,10 +1,36 @@
 //! The plan that Flink made of the SQL: what all queries share is there once.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use crate::harness::World;
+
+fn unpacked(file: &[u8]) -> Value {
+    let mut json = String::new();
+    GzDecoder::new(file).read_to_string(&mut json).unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+/// The kinds of a plan's nodes, and which of them feed which: nodes by their place, as a gateway goes on counting.
+fn shape(plan: &Value) -> (Vec<&str>, Vec<[usize; 2]>) {
+    let nodes = plan["nodes"].as_array().unwrap();
+    let place = |id: &Value| nodes.iter().position(|node| node["id"] == *id).unwrap();
+    let edges = plan["edges"].as_array().unwrap();
+    (
+        nodes.iter().map(|node| node["type"].as_str().unwrap()).collect(),
+        edges.iter().map(|edge| [place(&edge["source"]), place(&edge["target"])]).collect(),
+    )
+}
+
+/// The plan that comes with the program, of longer windows, is of the form that Flink gave the one of this world.
+pub fn check_shipped(world: &World) {
+    let compiled = unpacked(&std::fs::read(world.data_dir().join("flink/job/plan.json.gz")).unwrap());
+    let shipped = unpacked(include_bytes!("../../../stack/plan/default.json.gz"));
+    assert_eq!(shape(&shipped["plan"]), shape(&compiled["plan"]), "run scripts/plan");
+}
 
 /// Operators of the plan that runs, by kind.
 pub fn check_shared(world: &World, is_textbook: bool) {

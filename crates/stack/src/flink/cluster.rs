@@ -5,9 +5,7 @@ use std::path::Path;
 
 use crate::class_archive::{self, ClassArchive};
 use crate::error::{Result, StackError};
-use crate::garbage;
 use crate::java::Java;
-use crate::jvm;
 use crate::layout::Layout;
 use crate::memory::{self, TaskManagerMemory};
 use crate::ports::free_port;
@@ -138,17 +136,9 @@ impl Cluster {
                     "-XX:+UnlockExperimentalVMOptions",
                     "-XX:G1NewSizePercent=20",
                     "-XX:G1HeapRegionSize=8m",
-                    // when old objects are marked: see `garbage`
-                    jvm::LISTEN,
-                    "-XX:+ExplicitGCInvokesConcurrent",
-                    "-XX:-G1UseAdaptiveIHOP",
-                    // what was marked is collected in few steps, to be over before the next window ends
-                    "-XX:G1MixedGCCountTarget=2",
                 ]
                 .map(str::to_owned),
             );
-            task_manager_options
-                .push(format!("-XX:InitiatingHeapOccupancyPercent={}", garbage::MARKED_BY_ITSELF_AT));
         }
         task_manager_options.extend(self.task_manager_options.iter().cloned());
         Ok([
