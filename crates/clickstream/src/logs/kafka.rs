@@ -15,8 +15,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Bounds, Log, LogRecord, Partition, Take};
 
-/// How long Kafka may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long Kafka may take to give a record: a broker that was killed is back within that time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to say what a topic holds; somebody waits for the answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Bytes that are read ahead of each partition, in KiB, where they are read one after the other, and where many are.
 const AHEAD_KIB: u32 = 16_384;
@@ -123,7 +125,7 @@ impl Log for KafkaLog {
                 self.servers
             )
         };
-        let held = offsets::held(&*consumer, topic, PATIENCE).with_context(unreachable)?;
+        let held = offsets::held(&*consumer, topic, ANSWERS_WITHIN).with_context(unreachable)?;
         if held.is_empty() {
             bail!("Kafka at {} has no topic {topic}: has `clickstream up` ever run with it?", self.servers);
         }
@@ -203,7 +205,7 @@ impl Log for KafkaLog {
         for partition in 0..bounds.0.len() {
             asked.add_partition_offset(topic, partition as i32, Offset::Offset(at.0))?;
         }
-        let found = self.asking()?.offsets_for_times(asked, PATIENCE)?;
+        let found = self.asking()?.offsets_for_times(asked, ANSWERS_WITHIN)?;
         let mut offsets: Vec<i64> = bounds.0.iter().map(|(_, high)| *high).collect();
         for element in found.elements() {
             if let (Offset::Offset(offset), Some(slot)) =
