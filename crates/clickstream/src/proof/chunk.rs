@@ -87,11 +87,9 @@ impl Proof {
     fn is_undecided(&mut self, at: (i32, i64), event_time: Timestamp) -> bool {
         let undecided = self.whole.from().is_some_and(|from| event_time < from);
         if undecided {
-            let found = self.letters.remove(&at).is_some();
-            self.report.before += u64::from(found);
-            if !found {
-                self.undecided.insert(at);
-            }
+            self.report.before += u64::from(self.letters.remove(&at).is_some());
+            // also where its letter is known: after a replay it comes once more
+            self.undecided.insert(at);
         }
         undecided
     }
