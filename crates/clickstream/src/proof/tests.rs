@@ -12,11 +12,13 @@ use clickstream_recount::{Record, Shape};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::Proof;
 use super::explain::{Question, Subject, explain};
 use super::narrow::Narrow;
-use super::prove::prove;
+use super::prove::{prove, whole_from};
 use super::report::Report;
-use memory::MemoryLog;
+use crate::logs::Log as _;
+use memory::{MemoryLog, lent};
 
 const BEGIN: i64 = 1_795_583_043_021;
 
@@ -398,6 +400,25 @@ proptest! {
         log.low = log.topics[topic::EVENTS].iter().map(|records| cut.min(records.len().saturating_sub(1)) as i64).collect();
         let report = check(&case, &log);
         prop_assert_eq!(report.problems(), 0, "{:#?}", report);
+    }
+
+    /// And a replay writes letters again, also of records of which nobody can tell whether they were late.
+    #[test]
+    fn accepts_letters_again_of_a_log_without_its_head(case in written(60), cut in 0usize..40) {
+        let mut log = MemoryLog::new(&case, &case.log);
+        log.low = log.topics[topic::EVENTS].iter().map(|records| cut.min(records.len().saturating_sub(1)) as i64).collect();
+        let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
+        let bounds = log.bounds(topic::EVENTS).unwrap();
+        let from = whole_from(&log, &bounds).unwrap();
+        let mut proof = Proof::new(Config::new(windows), bounds.0.len(), from, false);
+        let reading = proof.reading();
+        let letters = &log.topics[topic::DEAD_LETTERS][0];
+        letters.iter().for_each(|letter| proof.take(reading.read(topic::DEAD_LETTERS, &lent(letter))));
+        log.read(topic::EVENTS, &bounds, &mut |record| { proof.event(record); Ok(()) }).unwrap();
+        proof.settle(false);
+        letters.iter().for_each(|letter| proof.take(reading.read(topic::DEAD_LETTERS, &lent(letter))));
+        proof.settle_letters(&[], &bounds.0);
+        prop_assert_eq!(proof.report().topics.get(topic::DEAD_LETTERS).map_or(0, |letters| letters.unexpected), 0);
     }
 
     /// Rows of windows of another shape, written before the shape was changed, are nobody's fault.

@@ -70,7 +70,7 @@ impl Log for MemoryLog {
     }
 }
 
-fn lent(record: &Record) -> LogRecord<'_> {
+pub fn lent(record: &Record) -> LogRecord<'_> {
     LogRecord {
         partition: record.partition,
         offset: record.offset,
