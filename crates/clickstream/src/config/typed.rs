@@ -168,7 +168,6 @@ impl Config {
         if sites.is_empty() || !sites.iter().all(|site| is_site_name(site)) {
             return Err(read.wrong("site", "a name, or several separated by commas, is needed"));
         }
-        let own_flink = flink.is_none();
         let duration = read.optional_time("duration")?;
         let key = read.choice(
             "key",
@@ -226,7 +225,7 @@ impl Config {
                         &[("distance", UniqueUsers::Distance), ("textbook", UniqueUsers::Textbook)],
                     )?,
                 },
-                execution: Execution { parallelism, checkpoint_interval, own_flink },
+                execution: Execution { parallelism, checkpoint_interval },
             },
             generator: GeneratorConfig {
                 seed: read.whole("seed", 0, i64::MAX)? as u64,

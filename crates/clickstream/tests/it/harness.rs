@@ -1,11 +1,14 @@
 //! Runs `clickstream` in a directory and on ports of its own, and reads its topics.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use clickstream_kafka::offsets;
 use clickstream_recount::Record;
+use clickstream_stack::provision::{FLINK, KAFKA};
 use clickstream_stack::supervisor::Supervisor;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -66,9 +69,11 @@ fn cut(line: &str, characters: usize) -> &str {
     line.char_indices().nth(characters).map_or(line, |(end, _)| &line[..end])
 }
 
-/// Runtimes are fetched once for all tests of a run; each data directory gets links to them.
+/// Runtimes are fetched once for all runs of tests that ask for the same; each data directory gets links to them.
 fn shared_runtime() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("runtime")
+    let mut hash = DefaultHasher::new();
+    [KAFKA.pom, FLINK.pom].hash(&mut hash);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("runtime-{:016x}", hash.finish()))
 }
 
 impl World {
@@ -283,14 +288,12 @@ pub fn try_read(kafka: &str, topic: &str) -> Result<Vec<Record>, KafkaError> {
         .set("fetch.queue.backoff.ms", "10")
         .create()?;
     let patience = Duration::from_secs(20);
-    let metadata = consumer.fetch_metadata(Some(topic), patience)?;
     let mut assignment = TopicPartitionList::new();
     let mut ends = HashMap::new();
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), patience)?;
+    for (partition, low, high) in offsets::held(&consumer, topic, patience)? {
         if high > low {
-            assignment.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
-            ends.insert(partition.id(), high);
+            assignment.add_partition_offset(topic, partition, Offset::Offset(low))?;
+            ends.insert(partition, high);
         }
     }
     consumer.assign(&assignment)?;

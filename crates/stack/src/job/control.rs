@@ -29,8 +29,6 @@ pub struct Execution {
     pub parallelism: u32,
     /// Time between two checkpoints.
     pub checkpoint_interval: Duration,
-    /// Whether Flink is the one that this program brings.
-    pub own_flink: bool,
 }
 
 /// What the job is doing, for the console and `status`.
@@ -54,20 +52,22 @@ pub struct JobControl {
     gateway: String,
     parameters: JobParameters,
     execution: Execution,
+    own_flink: bool,
     layout: Layout,
     status: Arc<Mutex<JobStatus>>,
 }
 
 impl JobControl {
-    /// Control over the job on one cluster.
+    /// Control over the job on one cluster; `own_flink`: it is of the Flink that this program brings.
     pub fn new(
         rest: Rest,
         gateway: String,
         parameters: JobParameters,
         execution: Execution,
+        own_flink: bool,
         layout: Layout,
     ) -> Self {
-        Self { rest, gateway, parameters, execution, layout, status: Arc::default() }
+        Self { rest, gateway, parameters, execution, own_flink, layout, status: Arc::default() }
     }
 
     /// What the job is doing.
@@ -267,10 +267,7 @@ impl JobControl {
     /// What the job computes, as one text: a job with another definition cannot take over its state.
     fn definition(&self) -> Result<String> {
         let text = template::render(&self.parameters, Start::Earliest)?.text;
-        let options = self
-            .options(None)
-            .into_iter()
-            .fold(String::new(), |all, (k, v)| all + &format!("SET '{k}' = '{v}';\n"));
+        let options = options::as_sql(&self.options(None));
         Ok(format!(
             "-- The job as it was submitted, with all names filled in. Plan: revision {}.\n{options}\n{text}",
             plan::REVISION
@@ -287,7 +284,7 @@ impl JobControl {
         let dir = self.dir();
         fs::create_dir_all(&dir).map_err(StackError::io(format!("cannot create {}", dir.display())))?;
         let wanted = shipped::question(&self.parameters)?;
-        let shipped = if self.execution.own_flink { shipped::plan_of(&wanted) } else { None };
+        let shipped = if self.own_flink { shipped::plan_of(&wanted) } else { None };
         let json = match shipped {
             Some(plan) => plan,
             None => {

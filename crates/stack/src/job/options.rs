@@ -67,6 +67,11 @@ pub(super) fn all(
     options
 }
 
+/// The statements that set these options.
+pub(super) fn as_sql(options: &BTreeMap<String, String>) -> String {
+    options.iter().map(|(name, value)| format!("SET '{name}' = '{value}';\n")).collect()
+}
+
 fn named<const N: usize>(options: [(&str, String); N]) -> BTreeMap<String, String> {
     options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -5,13 +5,14 @@
 //! compiled of is not the same, and Flink compiles a new one. `scripts/plan` puts that in the place of the old one, and a
 //! test asks for it.
 
-use std::io::{Read, Write};
+use std::io::BufReader;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::template::{self, JobParameters, Start};
 use super::{options, times};
@@ -19,30 +20,24 @@ use crate::error::{Result, StackError};
 
 const PLAN: &[u8] = include_bytes!("../../plan/default.json.gz");
 
-#[derive(Serialize, Deserialize)]
-struct Shipped<'a> {
+#[derive(Deserialize)]
+struct Shipped {
     /// All that Flink compiled it of.
     of: String,
     /// What `COMPILE PLAN` wrote.
-    #[serde(borrow)]
-    plan: &'a RawValue,
+    plan: Box<RawValue>,
 }
 
 /// All that a plan is compiled of, as one text.
 pub(super) fn question(parameters: &JobParameters) -> Result<String> {
     let anywhere = JobParameters { kafka: "anywhere".into(), ..parameters.clone() };
     let sql = template::render(&anywhere, Start::At(times::PLACEHOLDER))?.text;
-    let options = options::of_plan(parameters)
-        .into_iter()
-        .fold(String::new(), |all, (name, value)| all + &format!("SET '{name}' = '{value}';\n"));
-    Ok(options + &sql)
+    Ok(options::as_sql(&options::of_plan(parameters)) + &sql)
 }
 
 /// The plan of this question, if it is the one that comes with the program.
 pub(super) fn plan_of(question: &str) -> Option<String> {
-    let mut json = String::new();
-    GzDecoder::new(PLAN).read_to_string(&mut json).ok()?;
-    let shipped: Shipped<'_> = serde_json::from_str(&json).ok()?;
+    let shipped: Shipped = serde_json::from_reader(BufReader::new(GzDecoder::new(PLAN))).ok()?;
     (shipped.of == question).then(|| shipped.plan.get().to_owned())
 }
 
@@ -54,16 +49,17 @@ pub fn has_plan_of(parameters: &JobParameters) -> bool {
 /// A plan as it can come with the program.
 pub(super) fn packed(question: &str, plan: &str) -> Result<Vec<u8>> {
     let fail = |why: String| StackError::Template { file: "the compiled plan".into(), why };
-    let plan: serde_json::Value = serde_json::from_str(plan).map_err(|e| fail(e.to_string()))?;
-    let plan = RawValue::from_string(plan.to_string()).map_err(|e| fail(e.to_string()))?;
-    let json = serde_json::to_vec(&Shipped { of: question.to_owned(), plan: &plan })
-        .map_err(|e| fail(e.to_string()))?;
+    let plan: Value = serde_json::from_str(plan).map_err(|e| fail(e.to_string()))?;
     let mut file = GzEncoder::new(Vec::new(), Compression::best());
-    file.write_all(&json).and_then(|()| file.finish()).map_err(|e| fail(e.to_string()))
+    serde_json::to_writer(&mut file, &json!({ "of": question, "plan": plan }))
+        .map_err(|e| fail(e.to_string()))?;
+    file.finish().map_err(|e| fail(e.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]
@@ -77,9 +73,7 @@ mod tests {
 
     #[test]
     fn the_plan_is_of_the_flink_that_is_brought() {
-        let mut json = String::new();
-        GzDecoder::new(PLAN).read_to_string(&mut json).unwrap();
-        let shipped: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let shipped: Value = serde_json::from_reader(GzDecoder::new(PLAN)).unwrap();
         let version = shipped["plan"]["flinkVersion"].as_str().unwrap();
         let pom = include_str!("../../runtime/flink/pom.xml");
         assert!(

@@ -41,7 +41,7 @@ pub struct Steady {
 /// Runs the stack at a rate and measures.
 pub async fn measure(config: &Config, rate: f64, options: &Options, steps: &Arc<Steps>) -> Result<Steady> {
     let (stack, _scratch) = start(config, rate, steps).await?;
-    // looked after as `up` does: checkpoints and markings take their time here, too
+    // looked after as `up` does: checkpoints take their time here, too
     let measured = tokio::select! {
         measured = run(config, &stack, rate, options) => measured,
         () = stack.watch() => Err(anyhow::anyhow!("nobody looks after the job any more")),
