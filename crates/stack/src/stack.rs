@@ -73,7 +73,7 @@ impl Stack {
     pub async fn start(mut config: StackConfig, observer: Arc<dyn Observer>) -> Result<Self> {
         let layout = Layout::prepare(&config.data_dir)?;
         let lock = Lock::acquire(&layout)?;
-        check_ports(&config)?;
+        ports::check_after(layout.root(), &wanted_ports(&config)).await?;
         let needs_jvm = config.external_kafka.is_none() || config.external_flink.is_none();
         let java = if needs_jvm { Some(java::find_java()?) } else { None };
         let runtime = layout.runtime();
@@ -152,6 +152,7 @@ impl Stack {
             gateway_url.clone(),
             config.job.clone(),
             config.execution.clone(),
+            config.external_flink.is_none(),
             layout.clone(),
         ));
         let mut stack = Self {
@@ -387,7 +388,7 @@ fn external_component(name: &str, address: &str) -> Component {
     }
 }
 
-fn check_ports(config: &StackConfig) -> Result<()> {
+fn wanted_ports(config: &StackConfig) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     if config.external_kafka.is_none() {
         wanted.push(Wanted { port: config.kafka_port, purpose: "Kafka", flag: "kafka-port" });
@@ -404,5 +405,5 @@ fn check_ports(config: &StackConfig) -> Result<()> {
             flag: "gateway-port",
         });
     }
-    ports::check(&wanted)
+    wanted
 }
