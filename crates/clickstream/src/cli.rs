@@ -66,10 +66,10 @@ const REPLAY_AFTER: &str = "Examples:
   clickstream verify --data-dir /tmp/march              # and prove what came of it
 
 Formats: common, combined (also with the virtual host in front), JSON of nginx, Caddy and Apache; told apart line by line.
-A view is a GET that was answered with 2xx or 304 and is no asset. A visitor is a keyed hash of address and browser; no
+A view is a GET that was answered with 2xx or 304 and is not an asset. A visitor is a keyed hash of address and browser; no
 address is kept. docs/replay.md has all rules.
 
-Exit codes: 0 done, 1 a file could not be read to its end, or no line of it, 2 nothing was begun.";
+Exit codes: 0 done, 1 a file could not be read to its end, or no line of it, 2 nothing was started.";
 
 /// Keys of `replay`, besides all those.
 const REPLAY_KEYS: &[&str] = &[

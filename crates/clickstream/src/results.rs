@@ -1,6 +1,6 @@
 //! Reads the result topics as they grow, and puts the rows of a window together.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use clickstream_event::result_row::is_windowed;
@@ -168,7 +168,7 @@ pub struct Window {
 pub struct Assembler {
     open: BTreeMap<(Timestamp, String), Open>,
     shown: Option<Timestamp>,
-    letters: HashSet<(i32, i64)>,
+    letters: Letters,
     reasons: HashMap<String, u64>,
 }
 
@@ -201,7 +201,7 @@ impl Assembler {
         let row = match arrived.row {
             Row::Result(row) => row,
             Row::Dead(letter) => {
-                if self.letters.insert((letter.source_partition, letter.source_offset)) {
+                if self.letters.is_new(letter.source_partition, letter.source_offset) {
                     *self.reasons.entry(letter.reason.clone()).or_default() += 1;
                 }
                 return;
@@ -281,6 +281,27 @@ impl Assembler {
     }
 }
 
+/// Dead letters that were counted, by partition: a replay writes letters again. Of each partition the newest are remembered, and all
+/// before them are taken for known.
+#[derive(Default)]
+struct Letters(HashMap<i32, (i64, BTreeSet<i64>)>);
+
+/// Letters of a partition that are remembered.
+const LETTERS: usize = 50_000;
+
+impl Letters {
+    fn is_new(&mut self, partition: i32, offset: i64) -> bool {
+        let (known_to, newest) = self.0.entry(partition).or_insert((i64::MIN, BTreeSet::new()));
+        if offset <= *known_to || !newest.insert(offset) {
+            return false;
+        }
+        if newest.len() > LETTERS {
+            *known_to = newest.pop_first().unwrap_or(*known_to);
+        }
+        true
+    }
+}
+
 /// Keeps the rows with the greatest numbers, the greatest first.
 fn keep<T>(rows: &mut Vec<T>, row: T, number: fn(&T) -> u64) {
     let place = rows.partition_point(|other| number(other) >= number(&row));
@@ -328,6 +349,17 @@ impl Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_is_counted_once_in_bounded_memory() {
+        let mut letters = Letters::default();
+        let all = 3 * LETTERS as i64;
+        assert!((0..all).all(|offset| letters.is_new(0, offset)));
+        // a replay writes all of them again, and those of another partition have offsets of their own
+        assert!(!(0..all).any(|offset| letters.is_new(0, offset)));
+        assert!(letters.is_new(1, 7) && letters.is_new(0, all));
+        assert!(letters.0[&0].1.len() <= LETTERS);
+    }
 
     fn site(end: i64) -> Row {
         let text = format!(

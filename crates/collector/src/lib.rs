@@ -5,7 +5,7 @@
 //! - **An answer means acknowledged.** A success is given once the log has acknowledged every event of the request; overload and a log
 //!   that does not answer are a 429 with `Retry-After`, which trackers obey.
 //! - **Nothing twice.** A message with an id that is in the log already gets the same answer, and nothing is written.
-//! - **Nothing dropped silently.** What is no event is a 400 that names the field, and stands in the dead letters.
+//! - **Nothing dropped silently.** What is not an event is a 400 that names the field, and stands in the dead letters.
 //! - **One rule.** What it accepts is what [`clickstream_event::decode`] accepts.
 //! - **No address is stored** or logged; see [`visitor`].
 //!

@@ -199,7 +199,7 @@ impl Claims {
         Known::New
     }
 
-    /// Gives back the last id that was new: it is no valid event.
+    /// Gives back the last id that was new: it is not a valid event.
     pub fn give_back(&mut self) {
         if let Some(hash) = self.ids.pop() {
             self.seen.state().under_way.remove(&hash);

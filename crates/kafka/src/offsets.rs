@@ -30,6 +30,32 @@ pub fn held(consumer: &impl Consumer, topic: &str, within: Duration) -> KafkaRes
         .collect())
 }
 
+/// As [`held`], but in place of the first offset that of the first record that has this time (in milliseconds since the epoch)
+/// or a later one; the end, where there is none.
+pub fn held_since(
+    consumer: &impl Consumer,
+    topic: &str,
+    time_ms: i64,
+    within: Duration,
+) -> KafkaResult<Vec<(i32, i64, i64)>> {
+    let mut held = held(consumer, topic, within)?;
+    let mut question = TopicPartitionList::new();
+    for (partition, ..) in &held {
+        question.add_partition_offset(topic, *partition, Offset::Offset(time_ms))?;
+    }
+    let answer = consumer.offsets_for_times(question, within)?;
+    for (partition, first, end) in &mut held {
+        let element = answer.find_partition(topic, *partition);
+        let element = element.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
+        element.error()?;
+        *first = match element.offset() {
+            Offset::Offset(offset) => offset,
+            _ => *end,
+        };
+    }
+    Ok(held)
+}
+
 /// The offsets of one kind, in the order of `partitions`. In `ListOffsets` the first and the last offset stand for times.
 fn asked(
     consumer: &impl Consumer,

@@ -18,7 +18,7 @@ use crate::lock::Lock;
 use crate::observer::{Observer, Progress};
 use crate::ports::{self, Wanted, free_port};
 use crate::provision::{self, provision};
-use crate::supervisor::{Component, Spec, State, Supervisor};
+use crate::supervisor::{Component, State, Supervisor};
 use crate::{java, memory};
 
 /// What to start, and with what.
@@ -111,7 +111,7 @@ impl Stack {
                 };
                 let specs = cluster.prepare(&layout, lib, java, &log4j)?;
                 archives.extend(specs.iter().filter_map(|spec| spec.archive.clone()));
-                flink.extend(specs.into_iter().map(start_component));
+                flink.extend(specs.into_iter().map(Supervisor::start));
                 (cluster.rest_url(), cluster.gateway_url())
             }
             _ => {
@@ -135,7 +135,7 @@ impl Stack {
                 let spec = node.prepare(&layout, lib, java, &log4j)?;
                 let address = node.address();
                 archives.extend(spec.archive.clone());
-                (Some(start_component(spec)), address)
+                (Some(Supervisor::start(spec)), address)
             }
             _ => {
                 return Err(StackError::MissingPrerequisite {
@@ -271,7 +271,7 @@ impl Stack {
                 self.refresh().await;
             }
         };
-        tokio::join!(job, readiness);
+        tokio::join!(job, readiness, self.job.observe());
     }
 
     /// Whether Kafka answered after its last start.
@@ -362,10 +362,6 @@ impl Stack {
         })
         .await;
     }
-}
-
-fn start_component(spec: Spec) -> Supervisor {
-    Supervisor::start(spec)
 }
 
 fn failed(supervisor: &Supervisor) -> Option<StackError> {

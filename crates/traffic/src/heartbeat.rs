@@ -98,6 +98,8 @@ pub async fn run(kafka: String, producer: Producer, site_id: String, shutdown: C
 
 /// End offsets of the partitions, in one request; `None` while Kafka does not answer.
 fn end_offsets(consumer: &BaseConsumer, partitions: &[i32]) -> Option<Vec<(i32, i64)>> {
+    // it reads nothing; what it says of its connections would pile up
+    let _ = consumer.poll(Duration::ZERO);
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition_offset(topic::EVENTS, *partition, Offset::End).ok()?;

@@ -74,7 +74,7 @@ fn checks(config: &Config) -> Vec<Check> {
         found: if fetched {
             "fetched".into()
         } else {
-            "not fetched yet; the first `up` does (about 250 MB)".into()
+            "not fetched yet; the first `up` does (about 200 MB)".into()
         },
         fix: String::new(),
     });

@@ -42,7 +42,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
             if config.json {
                 say!(
                     "{}",
-                    serde_json::json!({ "type": "stats", "sent": counts.sent, "acknowledged": counts.acknowledged, "failed": counts.failed, "kafka_latency_p99_ms": latency.p99 })
+                    serde_json::json!({ "type": "stats", "sent": counts.sent, "acknowledged": counts.acknowledged, "failed": counts.failed, "log_latency_p99_ms": latency.p99 })
                 );
             } else {
                 steps.line(&format!(

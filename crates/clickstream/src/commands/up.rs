@@ -60,6 +60,16 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     let outcome = serve(&config, &stack, &serving, collector, &steps).await;
     steps.line("stopping …");
     let stopping = Instant::now();
+    let mut components = stack.components();
+    components.push(RunState::ourselves(layout.log_of("clickstream")));
+    RunState {
+        engine: "flink".into(),
+        state: "stopping".into(),
+        components,
+        job: None,
+        data_dir: layout.root().to_owned(),
+    }
+    .write(&layout);
     serving.stop().await;
     stack.stop().await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
@@ -244,19 +254,10 @@ async fn show(
                 if seconds.is_multiple_of(10) {
                     seen.footer.log_latency_p99 = config.generate.then(|| producer.latency(true).p99);
                 }
-                let mut watermark = None;
-                if let Some(id) = stack.job().status().id {
-                    let details = stack.rest().job(&id).await;
-                    let progress = match &details {
-                        Some(details) => stack.rest().source_progress(&id, details).await,
-                        None => None,
-                    };
-                    seen.footer.lag = progress.as_ref().map(|progress| progress.lag);
-                    reporter.progress(progress.unwrap_or_default());
-                    if let Some(details) = details {
-                        watermark = reporter.job(stack, &id, &details).await;
-                    }
-                }
+                let told = stack.job().telemetry();
+                seen.footer.lag = told.as_ref().map(|told| told.progress.lag);
+                reporter.told(told.as_deref());
+                let watermark = told.and_then(|told| told.watermark);
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
                 let silent_for = Some(seen.silent_for()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
                 let waits_for_events = !config.generate && seen.footer.lag == Some(0);
@@ -295,6 +296,12 @@ fn trouble(
     if job.state != "RUNNING" && job.state != "SUBMITTED" {
         let why = job.last_error.map_or(String::new(), |why| format!(": {why}"));
         return format!("the Flink job is {}{why}", job.state.to_lowercase());
+    }
+    if let Some(behind_ms) = job.too_slow_ms {
+        return format!(
+            "the Flink job is too slow: {} s behind, and it has forgotten users that windows still hold; send less (--rate), or give it more cores",
+            behind_ms / 1_000
+        );
     }
     if producer.counts().failed > 0 {
         return format!(

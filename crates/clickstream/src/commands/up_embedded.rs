@@ -85,6 +85,7 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
         serve(&config, &layout, &pipeline, arrivals, &serving, collector.as_ref().map(Collecting::collector))
             .await;
     let stopping = Instant::now();
+    RunState::embedded("stopping", &layout).write(&layout);
     if let Some(collector) = collector {
         collector.stop().await;
     }

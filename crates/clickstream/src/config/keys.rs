@@ -210,7 +210,7 @@ pub const KEYS: &[Key] = &[
         Form::Value("CLOCK"),
         "arrival",
         COLLECTOR,
-        "When an event was: arrival (our clock), or client (the tracker's, corrected). What waited at a client longer than --max-disorder is late then",
+        "Which clock gives an event its time: arrival (ours), or client (the tracker's, corrected). With client, whatever waited in the browser longer than --max-disorder is late",
     ),
     key(
         "collector_keys",
@@ -256,7 +256,13 @@ pub const KEYS: &[Key] = &[
         STACK,
         "Further options of the TaskManager's JVM, as -XX:+UseParallelGC",
     ),
-    key("retention", Form::Value("TIME"), "24h", STACK, "How long Kafka keeps events, in whole hours"),
+    key(
+        "retention",
+        Form::Value("TIME"),
+        "24h",
+        STACK,
+        "How long events, results and dead letters are kept, in whole hours",
+    ),
     key(
         "data_dir",
         Form::Value("DIR"),

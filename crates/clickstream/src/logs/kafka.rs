@@ -9,7 +9,7 @@ use clickstream_event::{Timestamp, topic};
 use clickstream_kafka::offsets;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -59,6 +59,20 @@ impl KafkaLog {
         // it reads nothing; what it says of its connections would pile up
         let _ = client.poll(Duration::ZERO);
         Ok(client)
+    }
+
+    /// What a topic was said to hold, which is something.
+    fn answered(&self, topic: &str, held: KafkaResult<Vec<(i32, i64, i64)>>) -> Result<Vec<(i32, i64, i64)>> {
+        let held = held.with_context(|| {
+            format!(
+                "Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?",
+                self.servers
+            )
+        })?;
+        if held.is_empty() {
+            bail!("Kafka at {} has no topic {topic}: has `clickstream up` ever run with it?", self.servers);
+        }
+        Ok(held)
     }
 
     fn consumer(&self, ahead_kib: u32) -> Result<BaseConsumer> {
@@ -118,18 +132,8 @@ impl Log for KafkaLog {
     }
 
     fn bounds(&self, topic: &str) -> Result<Bounds> {
-        let consumer = self.asking()?;
-        let unreachable = || {
-            format!(
-                "Kafka at {} does not answer: is `clickstream up` running, or is --kafka meant?",
-                self.servers
-            )
-        };
-        let held = offsets::held(&*consumer, topic, ANSWERS_WITHIN).with_context(unreachable)?;
-        if held.is_empty() {
-            bail!("Kafka at {} has no topic {topic}: has `clickstream up` ever run with it?", self.servers);
-        }
-        Ok(Bounds(held.into_iter().map(|(_, first, end)| (first, end)).collect()))
+        let held = offsets::held(&*self.asking()?, topic, ANSWERS_WITHIN);
+        Ok(Bounds(self.answered(topic, held)?.into_iter().map(|(_, first, end)| (first, end)).collect()))
     }
 
     fn read(&self, topic: &str, bounds: &Bounds, take: Take<'_>) -> Result<()> {
@@ -200,21 +204,8 @@ impl Log for KafkaLog {
     }
 
     fn offsets_at(&self, topic: &str, at: Timestamp) -> Result<Vec<i64>> {
-        let bounds = self.bounds(topic)?;
-        let mut asked = TopicPartitionList::new();
-        for partition in 0..bounds.0.len() {
-            asked.add_partition_offset(topic, partition as i32, Offset::Offset(at.0))?;
-        }
-        let found = self.asking()?.offsets_for_times(asked, ANSWERS_WITHIN)?;
-        let mut offsets: Vec<i64> = bounds.0.iter().map(|(_, high)| *high).collect();
-        for element in found.elements() {
-            if let (Offset::Offset(offset), Some(slot)) =
-                (element.offset(), offsets.get_mut(element.partition().max(0) as usize))
-            {
-                *slot = offset;
-            }
-        }
-        Ok(offsets)
+        let held = offsets::held_since(&*self.asking()?, topic, at.0, ANSWERS_WITHIN);
+        Ok(self.answered(topic, held)?.into_iter().map(|(_, offset, _)| offset).collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clickstream_engine::Config;
 use clickstream_event::{Timestamp, topic};
 
@@ -74,6 +74,13 @@ impl Follower {
             while partition.next(&mut |record| self.proof.take(reading.read(name, &record)))? {}
         }
         let bounds = self.new_part(topic::EVENTS)?;
+        if bounds.0.len() != self.from.len() {
+            let (now, before) = (bounds.0.len(), self.from.len());
+            bail!(
+                "{} has {now} partitions and had {before} when this proof began: begin it again",
+                topic::EVENTS
+            );
+        }
         self.log.read(topic::EVENTS, &bounds, &mut |record| {
             self.proof.event(record);
             Ok(())

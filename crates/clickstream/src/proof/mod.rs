@@ -283,7 +283,8 @@ impl Proof {
     }
 
     fn timing_touches(&self, row: &Row) -> bool {
-        self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.span()))
+        let reach_ms = self.whole.depends_on_ms(row.topic());
+        self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.span(), reach_ms))
     }
 
     /// Takes a row of the recount.

@@ -158,13 +158,46 @@ impl Timing {
         }
     }
 
-    /// Whether such an event may count in the window of a site.
-    pub fn touches(&self, site: &str, (start, end): (Timestamp, Timestamp)) -> bool {
-        self.touched.get(site).is_some_and(|times| times.iter().any(|at| (start.0..end.0).contains(at)))
+    /// Whether such an event may count in a row of the site with this span, which looks `reach_ms` further back.
+    pub fn touches(&self, site: &str, (start, end): (Timestamp, Timestamp), reach_ms: i64) -> bool {
+        let looked_at = start.0 - reach_ms..end.0;
+        self.touched.get(site).is_some_and(|times| times.iter().any(|at| looked_at.contains(at)))
     }
 
     /// How many there are, and the first of them.
     pub fn events(&self) -> (u64, Vec<TimingEvent>) {
         (self.count, self.found.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clickstream_event::{Record, Windows, decode};
+
+    #[test]
+    fn touches_what_depends_on_it() {
+        let config = Config::new(Windows::new(60_000, 10_000).unwrap());
+        let mut timing = Timing::new(config);
+        let begin = 1_795_583_040_000;
+        let late = begin + config.dedup_horizon_ms + 1_000;
+        for (offset, at) in [(0, begin), (1, late)] {
+            let value = format!(
+                r#"{{"event_id":"e","site_id":"shop","event_type":"click","user_id":"u","session_id":"s","page_url":"/","timestamp":"{}"}}"#,
+                Timestamp(at)
+            );
+            let Ok(Record::Event(event, time)) = decode(value.as_bytes(), Timestamp(at), config.rules) else {
+                panic!("{value}")
+            };
+            timing.event(0, offset, Timestamp(at), &event, time);
+        }
+        assert_eq!(timing.events().0, 1);
+        let window = |from: i64| (Timestamp(late + from), Timestamp(late + from + 60_000));
+        assert!(timing.touches("shop", window(-60_000 + 1), 0) && !timing.touches("shop", window(1), 0));
+        // a session that it opened closes later, in a window that does not hold it
+        assert!(
+            timing.touches("shop", window(30_000), 30_000) && !timing.touches("shop", window(30_001), 30_000)
+        );
+        assert!(!timing.touches("blog", window(0), 30_000));
     }
 }

@@ -78,6 +78,15 @@ impl Whole {
         of_closed_sessions(name) && self.cut.keys().any(|site| self.is_cut(site, start, end))
     }
 
+    /// How far before its window an event may lie that a row of the topic depends on, in milliseconds, as a rule: sessions that go on
+    /// for longer are followed that far only.
+    pub fn depends_on_ms(&self, name: &str) -> i64 {
+        match name {
+            topic::PRODUCT_METRICS | topic::TRENDING_PAGES => 0,
+            _ => labels_ms(self.windows).max(20 * self.gap_ms),
+        }
+    }
+
     /// How far before its window a row of the topic looks, in milliseconds.
     fn reach_of(&self, name: &str) -> i64 {
         match name {

@@ -8,8 +8,8 @@ use clickstream_event::{Timestamp, topic};
 use clickstream_serve::{
     ComponentStatus, JobGraph, PartitionStatus, PipelineStatus, ProofState, ProofStatus,
 };
-use clickstream_stack::Stack;
 use clickstream_stack::flink::rest::{PartitionProgress, SourceProgress};
+use clickstream_stack::job::telemetry::Telemetry;
 use clickstream_stack::supervisor::Component;
 
 use crate::commands::usage;
@@ -23,7 +23,8 @@ pub struct Reporter {
     base: PipelineStatus,
     before: Option<(Instant, Bounds)>,
     last: PipelineStatus,
-    job: Option<(Instant, JobGraph)>,
+    /// As it was at a time.
+    job: Option<(Timestamp, JobGraph)>,
     progress: SourceProgress,
     collector: Option<Collector>,
 }
@@ -132,24 +133,20 @@ impl Reporter {
         self.progress.partitions.get(&(partition as i32)).copied().unwrap_or_default()
     }
 
-    /// Takes how far the job has read the log.
-    pub fn progress(&mut self, progress: SourceProgress) {
-        self.progress = progress;
-    }
-
-    /// Takes what Flink says of its job; gives the watermark that has come furthest behind, where the job says it.
-    pub async fn job(&mut self, stack: &Stack, id: &str, details: &serde_json::Value) -> Option<Timestamp> {
-        let now = Instant::now();
-        let before = self.job.as_ref().map(|(at, job)| (job, now.duration_since(*at).as_secs_f64()));
-        let mut job = JobGraph::from_flink(details, before)?;
-        job.checkpoint = stack.rest().last_checkpoint(id, Timestamp::now().0).await.map(|last| {
-            serde_json::json!({ "age_ms": last.age_ms, "duration_ms": last.duration_ms, "size_bytes": last.size_bytes })
-        });
-        // what is sorted has come so far, and is counted
-        let sort =
-            job.vertices.iter().find(|vertex| vertex.name.contains("Sort")).map(|vertex| vertex.id.clone());
-        self.job = Some((now, job));
-        stack.rest().watermark(id, &sort?).await.map(Timestamp)
+    /// Takes what Flink says of its job; nothing, while it says nothing.
+    pub fn told(&mut self, told: Option<&Telemetry>) {
+        self.progress = told.map(|told| told.progress.clone()).unwrap_or_default();
+        let Some(told) = told else { return };
+        let before = self.job.as_ref().map(|(at, job)| (job, (told.at.0 - at.0) as f64 / 1e3));
+        if before.is_some_and(|(_, seconds)| seconds <= 0.0) {
+            return;
+        }
+        if let Some(mut job) = JobGraph::from_flink(&told.details, before) {
+            job.checkpoint = told.checkpoint.map(|last| {
+                serde_json::json!({ "age_ms": last.age_ms, "duration_ms": last.duration_ms, "size_bytes": last.size_bytes })
+            });
+            self.job = Some((told.at, job));
+        }
     }
 }
 

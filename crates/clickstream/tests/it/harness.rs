@@ -109,7 +109,7 @@ impl World {
             .append(true)
             .open(self.dir.path().join("up.out"))
             .unwrap();
-        let child = binary()
+        let child = ends_with_us(&mut binary())
             .args(["up", "--json", "--data-dir"])
             .arg(self.dir.path())
             .args([
@@ -250,6 +250,21 @@ impl Drop for World {
         }
         drop(self.beside.take());
     }
+}
+
+/// A test that is killed cannot stop what it started: the kernel does, and `up` takes its processes along.
+#[allow(unsafe_code)] // what runs between fork and exec has no safe wrapper
+fn ends_with_us(command: &mut Command) -> &mut Command {
+    #[cfg(target_os = "linux")]
+    // SAFETY: prctl is async-signal-safe and touches no memory of ours.
+    unsafe {
+        use std::os::unix::process::CommandExt;
+        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+    command
 }
 
 #[allow(unsafe_code)] // kill(2) has no safe wrapper in the standard library

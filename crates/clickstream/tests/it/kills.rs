@@ -1,10 +1,14 @@
 //! Every process killed in turn, in mid-run; and still every row equals a recount.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clickstream_event::topic;
 
 use crate::harness::{SPOILT, World, is_alive, try_read, until};
+use crate::kafka::Writer;
 use crate::recount::{SESSION_GAP, check};
 
 fn newest_window(world: &World) -> Option<String> {
@@ -49,7 +53,11 @@ fn rows_equal_a_recount_after_killing_everything() {
     let mut world = World::new(&options);
     world.up(&SPOILT);
     wait_for_results(&world, "the start", Instant::now());
+    let mut visitor = None;
     for component in ["taskmanager", "kafka", "jobmanager", "sql-gateway"] {
+        if component == "jobmanager" {
+            visitor = Some(Visitor::come(&world));
+        }
         let job = world.status()["job"]["id"].clone();
         let pid = world.kill(component);
         let killed = Instant::now();
@@ -74,6 +82,11 @@ fn rows_equal_a_recount_after_killing_everything() {
         "{proven}\n{}",
         world.log("clickstream")
     );
+    let visitor = visitor.unwrap();
+    until("a session is older than what a replay reads anyway", Duration::from_secs(120), || {
+        (visitor.since.elapsed() > Duration::from_secs(95)).then_some(())
+    });
+    visitor.leave();
     // ourselves: nothing may be left behind, and the next `up` goes on
     let children: Vec<i32> = world.pids();
     world.kill("clickstream");
@@ -83,5 +96,57 @@ fn rows_equal_a_recount_after_killing_everything() {
     world.up(&["--no-generate"]);
     let expected = check(&world, 8_000, 2_000);
     assert!(expected.balance[1] > 5_000, "{:?}", expected.balance);
+    // without a checkpoint the log is replayed from where its open sessions begin, and the same rows are written once more
+    let last = newest_window(&world).unwrap();
+    let before = written(&world, &last);
     world.down();
+    let checkpoints = clickstream_stack::layout::Layout::prepare(world.data_dir()).unwrap().checkpoints();
+    std::fs::remove_dir_all(checkpoints).unwrap();
+    world.up(&["--no-generate"]);
+    until("the last window is written again", Duration::from_secs(60), || {
+        (written(&world, &last) > before).then_some(())
+    });
+    assert!(world.log("clickstream").contains("by replaying the log from"), "{}", world.log("clickstream"));
+    check(&world, 8_000, 2_000);
+    world.down();
+}
+
+/// How often rows of the site were written that name this time.
+fn written(world: &World, time: &str) -> usize {
+    let records = world.read(topic::SITE_METRICS).into_iter().filter_map(|record| record.value);
+    records.filter(|row| String::from_utf8_lossy(row).contains(time)).count()
+}
+
+/// Somebody who stays on the site, in one session.
+struct Visitor {
+    since: Instant,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Visitor {
+    fn come(world: &World) -> Self {
+        let (writer, stop) = (Writer::new(&world.kafka()), Arc::new(AtomicBool::new(false)));
+        let is_gone = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for n in 0.. {
+                let time = clickstream_event::Timestamp::now();
+                let event = format!(
+                    r#"{{"event_id":"stays-{n}","site_id":"shop","event_type":"page_view","user_id":"stays","session_id":"stays","page_url":"/stays/{}","timestamp":"{time}"}}"#,
+                    n % 3
+                );
+                writer.write(&[(0, Some(event.into_bytes()))]);
+                if is_gone.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        Self { since: Instant::now(), stop, thread }
+    }
+
+    fn leave(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+    }
 }

@@ -48,7 +48,7 @@ pub fn read(body: &[u8], key: Option<&str>) -> Vec<Item> {
     items
 }
 
-/// What is no event, with what may be left out filled in: or the dead letter would name a field that nobody has to send.
+/// What is not an event, with what may be left out filled in: or the dead letter would name a field that nobody has to send.
 fn filled(raw: &[u8]) -> Option<Vec<u8>> {
     let raw = std::str::from_utf8(raw).ok()?.trim_ascii();
     let fields = object(raw).ok()?;

@@ -11,7 +11,7 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// The job that took it.
     pub job: String,
-    /// When it was completed.
+    /// When it was begun, where the file system tells; else when it was completed. What came in between is not in it.
     pub taken: SystemTime,
 }
 
@@ -30,7 +30,9 @@ pub fn complete(dir: &Path) -> Vec<Checkpoint> {
             if !entry.file_name().to_string_lossy().starts_with("chk-") {
                 continue;
             }
-            if let Ok(taken) = fs::metadata(entry.path().join("_metadata")).and_then(|m| m.modified()) {
+            if let Ok(completed) = fs::metadata(entry.path().join("_metadata")).and_then(|m| m.modified()) {
+                let begun = entry.metadata().and_then(|directory| directory.created());
+                let taken = begun.map_or(completed, |begun| begun.min(completed));
                 let job = job.file_name().to_string_lossy().into_owned();
                 found.push(Checkpoint { path: entry.path(), job, taken });
             }
@@ -38,6 +40,13 @@ pub fn complete(dir: &Path) -> Vec<Checkpoint> {
     }
     found.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.taken));
     found
+}
+
+/// Removes all checkpoints.
+pub fn discard(dir: &Path) {
+    for job in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let _ = fs::remove_dir_all(job.path());
+    }
 }
 
 /// Removes the checkpoints of jobs that are neither `keep` nor the owner of the newest one.

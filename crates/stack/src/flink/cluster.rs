@@ -188,6 +188,9 @@ impl Cluster {
              rest.address: 127.0.0.1\n\
              rest.bind-address: 127.0.0.1\n\
              rest.port: {rest_port}\n\
+             # a page in a browser may reach this port: it must not read answers, nor hand in programs\n\
+             web.access-control-allow-origin: http://127.0.0.1:{rest_port}\n\
+             web.submit.enable: false\n\
              sql-gateway.endpoint.rest.address: 127.0.0.1\n\
              sql-gateway.endpoint.rest.bind-address: 127.0.0.1\n\
              sql-gateway.endpoint.rest.port: {gateway_port}\n\

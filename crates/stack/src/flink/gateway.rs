@@ -63,6 +63,25 @@ pub async fn answers(url: &str) -> bool {
 }
 
 impl Session {
+    /// Runs statements, one after the other, in a session of their own with these configuration options. Gives what the last one
+    /// returned.
+    pub async fn run<'s>(
+        url: &str,
+        options: &BTreeMap<String, String>,
+        statements: impl IntoIterator<Item = &'s str>,
+    ) -> Result<Answer> {
+        let session = Self::open(url, options).await?;
+        let mut answer = Ok(Answer::default());
+        for statement in statements {
+            answer = session.execute(statement).await;
+            if answer.is_err() {
+                break;
+            }
+        }
+        session.close().await;
+        answer
+    }
+
     /// Opens a session with these configuration options.
     pub async fn open(url: &str, options: &BTreeMap<String, String>) -> Result<Self> {
         let mut session =

@@ -139,7 +139,12 @@ impl Rest {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(())
+        Err(StackError::NotReachable {
+            what: "the end of a Flink job",
+            address: format!("{}/#/job/running/{job}", self.url),
+            why: "it was asked to end 10 s ago and has not; it has to end before another takes its place"
+                .into(),
+        })
     }
 
     /// Begins a checkpoint of a kind; what it can be asked by, if Flink took the request.

@@ -11,16 +11,18 @@ use crate::flink::checkpoint::{self, Checkpoint};
 use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::options;
+use crate::job::outage::{Finding, Outage};
 use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
 use crate::job::rhythm::Rhythm;
 use crate::job::shipped;
+use crate::job::telemetry::{self, Telemetry};
 use crate::job::template::{self, JobParameters, Start};
 use crate::job::times;
 use crate::layout::Layout;
 
-/// The job's name in Flink's web UI.
-pub const NAME: &str = "clickstream";
+/// The job's name in the web UI of a Flink that is ours alone.
+const NAME: &str = "clickstream";
 
 /// How the job runs, as opposed to what it computes.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +46,8 @@ pub struct JobStatus {
     pub resubmitted: u32,
     /// Why it failed last.
     pub last_error: Option<String>,
+    /// By how many milliseconds it is behind, where it is too slow for its input and its state expires too early.
+    pub too_slow_ms: Option<i64>,
 }
 
 /// Submits and watches the job.
@@ -55,7 +59,13 @@ pub struct JobControl {
     own_flink: bool,
     layout: Layout,
     status: Arc<Mutex<JobStatus>>,
+    telemetry: Arc<Mutex<Option<Arc<Telemetry>>>>,
 }
+
+/// A submission that takes longer has failed.
+const SUBMISSION: Duration = Duration::from_secs(240);
+/// The longest pause between two submissions that failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 impl JobControl {
     /// Control over the job on one cluster; `own_flink`: it is of the Flink that this program brings.
@@ -67,7 +77,36 @@ impl JobControl {
         own_flink: bool,
         layout: Layout,
     ) -> Self {
-        Self { rest, gateway, parameters, execution, own_flink, layout, status: Arc::default() }
+        let (status, telemetry) = Default::default();
+        Self { rest, gateway, parameters, execution, own_flink, layout, status, telemetry }
+    }
+
+    /// The job's name. On a cluster of somebody else there may be jobs of other data directories, and of other machines.
+    fn name(&self) -> String {
+        if self.own_flink {
+            return NAME.to_owned();
+        }
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("{NAME} {}:{}", host.trim(), self.layout.root().display())
+    }
+
+    /// What Flink said of the running job last; `None` while it does not answer, or there is no job.
+    pub fn telemetry(&self) -> Option<Arc<Telemetry>> {
+        self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks Flink about the job once a second, for ever.
+    pub async fn observe(&self) {
+        loop {
+            let told = match self.status() {
+                JobStatus { id: Some(id), state, .. } if state == "RUNNING" => {
+                    telemetry::ask(&self.rest, &id).await
+                }
+                _ => None,
+            };
+            *self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) = told.map(Arc::new);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// What the job is doing.
@@ -85,18 +124,30 @@ impl JobControl {
 
     /// The newest job of ours that has not ended.
     pub async fn alive(&self) -> Result<Option<Job>> {
-        Ok(self.rest.jobs().await?.into_iter().find(|job| job.name == NAME && job.is_alive()))
+        let name = self.name();
+        Ok(self.rest.jobs().await?.into_iter().find(|job| job.name == name && job.is_alive()))
     }
 
     /// Submits the job: from the newest checkpoint where that is possible, else by replaying the log.
     pub async fn submit(&self, from_log: bool) -> Result<()> {
+        match tokio::time::timeout(SUBMISSION, self.submit_at_leisure(from_log)).await {
+            Ok(submitted) => submitted,
+            Err(_) => Err(StackError::NotReachable {
+                what: "Flink's SQL Gateway",
+                address: self.gateway.clone(),
+                why: format!("it has not taken the job within {} s", SUBMISSION.as_secs()),
+            }),
+        }
+    }
+
+    async fn submit_at_leisure(&self, from_log: bool) -> Result<()> {
         self.note(|status| status.state = "SUBMITTING".into());
         let definition = self.definition()?;
         // then its plan is there, and a job or a checkpoint of it may be
         let is_known = self.saved_definition().as_ref() == Some(&definition);
         if let Some(job) = self.alive().await? {
-            // a cluster of somebody else may have kept the job while we were away
-            if !from_log && is_known {
+            // a cluster of somebody else may have kept the job while we were away; nobody sent heartbeats then
+            if !from_log && is_known && self.left_alone_for() < SLACK / 2 {
                 self.note(|status| {
                     status.id = Some(job.id);
                     status.resumed = "found running".into();
@@ -143,9 +194,20 @@ impl JobControl {
         )
     }
 
+    /// A file that is written as long as somebody looks after the job.
+    fn seen_file(&self) -> PathBuf {
+        self.dir().join("seen")
+    }
+
+    fn left_alone_for(&self) -> Duration {
+        let seen = fs::metadata(self.seen_file()).and_then(|file| file.modified());
+        seen.ok().and_then(|seen| seen.elapsed().ok()).unwrap_or(Duration::MAX)
+    }
+
     fn submitted(&self, id: String, resumed: String) -> Result<()> {
         tracing::info!(job = id, resumed, "job submitted");
         checkpoint::clean(&self.layout.checkpoints(), &id);
+        let _ = fs::write(self.seen_file(), &id);
         self.note(|status| {
             status.id = Some(id);
             status.resumed = resumed;
@@ -180,12 +242,17 @@ impl JobControl {
     /// Looks after the job for ever: submits it again when the cluster has forgotten it, and has the log replayed when an
     /// outage outlasted the job's state. `kafka_is_up` tells whether Kafka answers.
     pub async fn watch(&self, kafka_is_up: impl Fn() -> bool) {
-        let mut healthy_at = Instant::now();
+        // by the machine's clock, which goes on while the machine sleeps, as state expires by it
+        let mut healthy_at = SystemTime::now();
         let mut seen_failing = false;
-        let slide = Duration::from_millis(self.parameters.windows.slide_ms().unsigned_abs());
+        let mut pause = Duration::ZERO;
+        let windows = self.parameters.windows;
+        let slide = Duration::from_millis(windows.slide_ms().unsigned_abs());
         let mut checkpoints = Rhythm::new(self.execution.checkpoint_interval, slide);
+        let mut outage = Outage::new(windows.size_ms());
+        let mut asked_at = None;
         loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500) + pause).await;
             let job = match self.alive().await {
                 Ok(job) => job,
                 Err(_) => {
@@ -193,40 +260,65 @@ impl JobControl {
                     continue;
                 }
             };
-            let expired = healthy_at.elapsed() > SLACK / 2;
-            let Some(job) = job else {
-                if kafka_is_up() {
+            let away = healthy_at.elapsed().unwrap_or_default();
+            let mut expired = away > SLACK / 2;
+            if let Some(job) = &job {
+                self.note(|status| status.state.clone_from(&job.state));
+            }
+            if !kafka_is_up() {
+                continue;
+            }
+            let is_running = job.as_ref().is_some_and(Job::is_running);
+            if is_running && let Some(told) = self.telemetry().filter(|told| Some(told.at) != asked_at) {
+                asked_at = Some(told.at);
+                let finding =
+                    told.watermark.map_or(Finding::Sound, |watermark| outage.see(told.at, watermark));
+                expired |= finding == Finding::Expired;
+                self.note(|status| {
+                    status.too_slow_ms = match finding {
+                        Finding::TooSlow(behind_ms) => Some(behind_ms),
+                        _ => None,
+                    }
+                });
+            }
+            match job {
+                Some(job) if is_running && !expired => {
+                    healthy_at = SystemTime::now();
+                    seen_failing = false;
+                    let _ = fs::write(self.seen_file(), &job.id);
+                    self.checkpoint_when_due(&job.id, &mut checkpoints).await;
+                }
+                Some(job) if !is_running => {
+                    if job.state == "RESTARTING" && !seen_failing {
+                        seen_failing = true;
+                        let why = self.rest.last_exception(&job.id).await;
+                        tracing::warn!(job = job.id, why, "Flink restarts the job");
+                        self.note(|status| status.last_error = why);
+                    }
+                }
+                _ => {
+                    if is_running {
+                        tracing::warn!(
+                            away_s = away.as_secs(),
+                            "an outage outlasted the job's state: replaying the log"
+                        );
+                    }
                     match self.submit(expired).await {
-                        Ok(()) => self.note(|status| status.resubmitted += 1),
+                        Ok(()) => {
+                            self.note(|status| status.resubmitted += 1);
+                            pause = Duration::ZERO;
+                            if expired {
+                                healthy_at = SystemTime::now();
+                                outage.reset();
+                            }
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "cannot submit the job yet");
                             self.note(|status| status.last_error = Some(error.to_string()));
+                            pause = (pause * 2 + Duration::from_millis(500)).min(LONGEST_PAUSE);
                         }
                     }
                 }
-                continue;
-            };
-            self.note(|status| status.state.clone_from(&job.state));
-            if job.is_running() && kafka_is_up() {
-                if expired {
-                    tracing::warn!(
-                        outage_s = healthy_at.elapsed().as_secs(),
-                        "the outage outlasted the job's state: replaying the log"
-                    );
-                    if let Err(error) = self.submit(true).await {
-                        tracing::warn!(%error, "cannot replay the log yet");
-                        continue;
-                    }
-                    self.note(|status| status.resubmitted += 1);
-                }
-                healthy_at = Instant::now();
-                seen_failing = false;
-                self.checkpoint_when_due(&job.id, &mut checkpoints).await;
-            } else if job.state == "RESTARTING" && !seen_failing {
-                seen_failing = true;
-                let why = self.rest.last_exception(&job.id).await;
-                tracing::warn!(job = job.id, why, "Flink restarts the job");
-                self.note(|status| status.last_error = why);
             }
         }
     }
@@ -276,7 +368,7 @@ impl JobControl {
 
     fn options(&self, checkpoint: Option<&Checkpoint>) -> BTreeMap<String, String> {
         let from = checkpoint.map(|checkpoint| checkpoint.path.as_path());
-        options::all(&self.parameters, &self.execution, &self.layout.checkpoints(), from)
+        options::all(&self.name(), &self.parameters, &self.execution, &self.layout.checkpoints(), from)
     }
 
     /// Makes a plan of the SQL, for a start at no time: the one that comes with the program, if it is of this SQL, or else Flink does.
@@ -296,6 +388,8 @@ impl JobControl {
         let dedup_ttl_s = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
         let session_ttl_s = options::remembered_for(&self.parameters, self.parameters.session_gap_ms);
         let json = plan::adapt(&json, dedup_ttl_s, session_ttl_s, self.execution.parallelism)?;
+        // they are of another job, which may look the same to Flink
+        checkpoint::discard(&self.layout.checkpoints());
         write(&self.compiled_file(), json)?;
         // last: who finds it finds the plan that belongs to it
         write(&dir.join("definition.sql"), definition)
@@ -303,17 +397,12 @@ impl JobControl {
 
     async fn ask_flink_for_plan(&self) -> Result<String> {
         let statements = template::render(&self.parameters, Start::At(times::PLACEHOLDER))?;
-        let session = Session::open(&self.gateway, &self.options(None)).await?;
-        for statement in &statements.definitions {
-            session.execute(statement).await?;
-        }
         let raw = self.dir().join("plan.raw.json");
         let _ = fs::remove_file(&raw);
         let set = statements.inserts.join(";\n");
-        session
-            .execute(&format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display()))
-            .await?;
-        session.close().await;
+        let compile = format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display());
+        let all = statements.definitions.iter().map(String::as_str).chain([compile.as_str()]);
+        Session::run(&self.gateway, &self.options(None), all).await?;
         let plan = fs::read_to_string(&raw).map_err(|_| StackError::NotReachable {
             what: "the plan that Flink's SQL Gateway compiled",
             address: raw.display().to_string(),
@@ -337,18 +426,12 @@ impl JobControl {
 
     /// Runs the plan. With a checkpoint, `start` does not matter: the offsets stand there.
     async fn execute(&self, start: Start, checkpoint: Option<&Checkpoint>) -> Result<String> {
-        let session = Session::open(&self.gateway, &self.options(checkpoint)).await?;
         // the plan holds the queries, but only the names of its sources and sinks
-        for table in template::render(&self.parameters, start)?
-            .definitions
-            .iter()
-            .filter(|d| d.starts_with("CREATE TEMPORARY TABLE"))
-        {
-            session.execute(table).await?;
-        }
-        let answer =
-            session.execute(&format!("EXECUTE PLAN 'file://{}'", self.plan_file().display())).await?;
-        session.close().await;
+        let definitions = template::render(&self.parameters, start)?.definitions;
+        let tables = definitions.iter().filter(|definition| definition.starts_with("CREATE TEMPORARY TABLE"));
+        let execute = format!("EXECUTE PLAN 'file://{}'", self.plan_file().display());
+        let all = tables.map(String::as_str).chain([execute.as_str()]);
+        let answer = Session::run(&self.gateway, &self.options(checkpoint), all).await?;
         let id = answer.job.or_else(|| answer.rows.first()?.first()?.as_str().map(str::to_owned));
         id.ok_or_else(|| StackError::Sql {
             reason: "it named no job".into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clickstream_event::detection;
 
-use super::control::{Execution, NAME};
+use super::control::Execution;
 use super::resume::SLACK;
 use super::template::JobParameters;
 
@@ -36,15 +36,16 @@ pub(super) fn of_plan(parameters: &JobParameters) -> BTreeMap<String, String> {
     ])
 }
 
-/// All options of a job that keeps its checkpoints in `checkpoints` and begins with the one in `from`.
+/// All options of a job of this name that keeps its checkpoints in `checkpoints` and begins with the one in `from`.
 pub(super) fn all(
+    name: &str,
     parameters: &JobParameters,
     execution: &Execution,
     checkpoints: &Path,
     from: Option<&Path>,
 ) -> BTreeMap<String, String> {
     let mut options = named([
-        ("pipeline.name", NAME.to_owned()),
+        ("pipeline.name", name.to_owned()),
         ("parallelism.default", execution.parallelism.to_string()),
         // each watermark goes through all tasks and wakes every one
         ("pipeline.auto-watermark-interval", "40 ms".into()),

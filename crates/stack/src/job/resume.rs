@@ -14,22 +14,27 @@
 //!   window (or the few seconds of the fast rules) in its turn;
 //! - a minute with an unusual user may have begun a minute before `T0`, and a purchase looks back a window;
 //! - a slide is compared with those before it;
-//! - a session that closes after `T0` may have begun long before. Reading begins [`SESSION_GAPS`] session gaps early. What began less
-//!   than a gap after `T1` may have begun before it, so it is left out: of sessions that last longer than all that, rows are
-//!   missing after a replay. (No time is early enough for every session; a checkpoint has them all.)
+//! - a session that closes after `T0` may have begun long before: the log is asked for the oldest that is open at `T0`
+//!   ([`super::open_sessions`]), and reading begins no later than that.
+//!
+//! A replay must come to its end, so reading begins at most [`LONGEST_SESSION_MS`] (or two session gaps) before `T0`. Where a session goes
+//! back beyond that, all that began less than a gap after `T1` are left out, for they may have begun before it: after a replay, rows are
+//! missing of what sessions of more than an hour did. A checkpoint has them all.
 //!
 //! Where retention has cut the log, what was before the cut does not exist: neither for the job nor for whoever recounts.
 
 use std::time::{Duration, Instant};
 
-use clickstream_event::{Timestamp, Windows, detection, topic};
+use clickstream_event::{Rules, Timestamp, Windows, detection, topic};
 use clickstream_kafka::offsets;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
 use crate::error::{Result, StackError};
+use crate::job::open_sessions::{self, PATIENCE};
 use crate::job::template::{JobParameters, Replay, Start};
 
 /// How long state outlives the window (or the dedup horizon): time enough to notice a failure, restart, and catch up.
@@ -44,19 +49,32 @@ struct WindowEnd {
 
 /// Where a job without usable checkpoint begins: after the last window in the result topic, or as far back as the log goes.
 pub fn replay_start(parameters: &JobParameters) -> Result<Start> {
-    let JobParameters { kafka, windows, session_gap_ms, .. } = parameters;
+    let JobParameters { kafka, windows, session_gap_ms, max_future_ms, .. } = parameters;
     let fail = |why: String| StackError::NotReachable { what: "Kafka", address: kafka.clone(), why };
     let consumer: BaseConsumer = clickstream_kafka::client(kafka)
         .set("group.id", "clickstream-resume")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
+        // a record that retention has just taken is an error, not a reason to go on somewhere else
+        .set("auto.offset.reset", "error")
         .create()
         .map_err(|e| fail(e.to_string()))?;
     // of topics that were just created, or a broker that just came back, leaders are not known at once
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        match last_window_end(&consumer).and_then(|written| Ok((written, log_start(&consumer)?))) {
-            Ok((written, whole_from)) => return Ok(decide(*windows, *session_gap_ms, written, whole_from)),
+        let found = || -> KafkaResult<Start> {
+            let (written, whole_from) = (last_window_end(&consumer)?, log_start(&consumer)?);
+            let Some(emit_from) = emit_from(*windows, written, whole_from) else {
+                return Ok(Start::Earliest);
+            };
+            let floor = emit_from - LONGEST_SESSION_MS.max(2 * session_gap_ms);
+            let rules = Rules { max_future_ms: *max_future_ms };
+            let oldest = open_sessions::oldest(&consumer, rules, *session_gap_ms, emit_from, floor)?;
+            let sessions = OpenSessions { oldest, floor };
+            Ok(Start::At(decide(*windows, *session_gap_ms, emit_from, whole_from, sessions)))
+        };
+        match found() {
+            Ok(start) => return Ok(start),
             Err(error) if Instant::now() > deadline => return Err(fail(error.to_string())),
             Err(error) => {
                 tracing::debug!(%error, "the log cannot be looked at yet");
@@ -66,44 +84,56 @@ pub fn replay_start(parameters: &JobParameters) -> Result<Start> {
     }
 }
 
-/// The decision itself: `written` is the end of the last window written, `whole_from` the time from which on the log is
-/// whole where its head is gone.
-pub fn decide(
-    windows: Windows,
-    session_gap_ms: i64,
-    written: Option<Timestamp>,
-    whole_from: Option<Timestamp>,
-) -> Start {
+/// The start of the first window to be written: `written` is the end of the last window written, `whole_from` the time from which on
+/// the log is whole where its head is gone. Nothing, if all are to be.
+fn emit_from(windows: Windows, written: Option<Timestamp>, whole_from: Option<Timestamp>) -> Option<i64> {
     let after_written =
         written.map(|end| windows.first_start_at(Timestamp(end.0 - windows.size_ms() - REWRITTEN_MS)));
     let after_cut = whole_from.map(|at| windows.first_start_at(at));
-    let Some(Timestamp(emit_from)) = after_written.max(after_cut) else { return Start::Earliest };
-    let read_from = (emit_from - looked_back_ms(windows, session_gap_ms)).max(0);
-    let known_from = whole_from.map_or(read_from, |at| at.0.max(read_from));
-    Start::At(Replay { read_from, emit_from, sessions_from: known_from + session_gap_ms })
+    after_written.max(after_cut).map(|start| start.0)
 }
 
-/// How long before the first window to be written reading begins.
-fn looked_back_ms(windows: Windows, session_gap_ms: i64) -> i64 {
+/// What the log says of sessions that are open when the first window to be written begins.
+#[derive(Clone, Copy)]
+struct OpenSessions {
+    /// Where the oldest begins …
+    oldest: i64,
+    /// … unless that is here: then some may have begun earlier.
+    floor: i64,
+}
+
+/// Where to begin, if windows are written that start at `emit_from` or later.
+fn decide(
+    windows: Windows,
+    session_gap_ms: i64,
+    emit_from: i64,
+    whole_from: Option<Timestamp>,
+    sessions: OpenSessions,
+) -> Replay {
+    let read_from = (emit_from - looked_back_ms(windows)).min(sessions.oldest.max(sessions.floor)).max(0);
+    // a session whose beginning cannot be read is left out
+    let cut = whole_from.map(|at| at.0).filter(|at| *at > read_from);
+    let too_old = (sessions.oldest <= sessions.floor).then_some(read_from);
+    let sessions_from = cut.max(too_old).map_or(read_from, |from| from + session_gap_ms);
+    Replay { read_from, emit_from, sessions_from }
+}
+
+/// How long before the first window to be written reading begins, whatever sessions are open.
+fn looked_back_ms(windows: Windows) -> i64 {
     let window_ms = windows.size_ms();
     let labels = window_ms + window_ms.max(detection::FAST_MS).max(detection::REPEATED_MS);
     let minutes = detection::UNUSUAL_MS + window_ms;
     let baseline = (i64::from(detection::BASELINE_SLIDES) + 1) * windows.slide_ms();
-    let sessions = (SESSION_GAPS * session_gap_ms).min(LONGEST_SESSION_MS.max(2 * session_gap_ms));
-    labels.max(minutes).max(baseline).max(sessions)
+    labels.max(minutes).max(baseline)
 }
 
-/// Reading begins so many session gaps before the first window to be written, for sessions that go on …
-const SESSION_GAPS: i64 = 10;
-/// … but, unless two gaps are longer, not more than an hour: a replay must come to its end.
+/// Sessions are followed back no longer than this, unless two gaps are longer: a replay must come to its end.
 const LONGEST_SESSION_MS: i64 = 3_600_000;
 
 /// Windows that ended this long before the last one are written again: of these a crash may have kept some rows back.
 const REWRITTEN_MS: i64 = 20_000;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-
-fn last_window_end(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka::error::KafkaError> {
+fn last_window_end(consumer: &BaseConsumer) -> KafkaResult<Option<Timestamp>> {
     let mut newest = None;
     for (partition, low, high) in offsets::held(consumer, topic::SITE_METRICS, PATIENCE)? {
         // the last records of the partition: the newest window is among them unless there are very many sites
@@ -121,7 +151,7 @@ fn last_window_end(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka
 }
 
 /// The latest arrival among the first records of partitions whose head retention has cut, if there are any.
-fn log_start(consumer: &BaseConsumer) -> Result<Option<Timestamp>, rdkafka::error::KafkaError> {
+fn log_start(consumer: &BaseConsumer) -> KafkaResult<Option<Timestamp>> {
     let mut start = None;
     for (partition, low, high) in offsets::held(consumer, topic::EVENTS, PATIENCE)? {
         if low > 0 && high > low {
@@ -141,7 +171,7 @@ fn read(
     partition: i32,
     from: i64,
     to: i64,
-) -> Result<Vec<Arrived>, rdkafka::error::KafkaError> {
+) -> KafkaResult<Vec<Arrived>> {
     let mut records = Vec::new();
     if from >= to {
         return Ok(records);
@@ -149,17 +179,18 @@ fn read(
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
     consumer.assign(&assignment)?;
-    while let Some(message) = consumer.poll(PATIENCE) {
-        match message {
-            Ok(message) => {
+    loop {
+        match consumer.poll(PATIENCE) {
+            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+            Some(Ok(message)) => {
                 let arrival = Timestamp(message.timestamp().to_millis().unwrap_or(0));
                 records.push((arrival, message.payload().map(<[u8]>::to_vec)));
                 if message.offset() + 1 >= to {
                     break;
                 }
             }
-            Err(rdkafka::error::KafkaError::PartitionEOF(_)) => break,
-            Err(error) => return Err(error),
+            Some(Err(KafkaError::PartitionEOF(_))) => break,
+            Some(Err(error)) => return Err(error),
         }
     }
     Ok(records)
@@ -169,31 +200,53 @@ fn read(
 mod tests {
     use super::*;
 
+    const GAP: i64 = 5_000;
+
+    fn start(
+        windows: Windows,
+        written: Option<i64>,
+        cut: Option<i64>,
+        oldest: Option<i64>,
+    ) -> Option<Replay> {
+        let cut = cut.map(Timestamp);
+        let emit_from = emit_from(windows, written.map(Timestamp), cut)?;
+        let floor = emit_from - LONGEST_SESSION_MS;
+        let sessions = OpenSessions { oldest: oldest.unwrap_or(emit_from), floor };
+        Some(decide(windows, GAP, emit_from, cut, sessions))
+    }
+
     #[test]
     fn begins_after_what_was_written_and_after_what_was_cut() {
         let windows = Windows::new(30_000, 10_000).unwrap();
-        let gap = 5_000;
-        let decide = |windows, written: Option<i64>, cut: Option<i64>| {
-            super::decide(windows, gap, written.map(Timestamp), cut.map(Timestamp))
-        };
-        let replay = |emit_from: i64, back: i64| {
-            let read_from = emit_from - back;
-            Start::At(Replay { read_from, emit_from, sessions_from: read_from + gap })
-        };
-        // the baseline of 30 slides looks back farthest
-        let back = 310_000;
-        assert_eq!(decide(windows, None, None), Start::Earliest);
-        // windows that end after 980 s are written, some of them again
-        assert_eq!(decide(windows, Some(1_000_000), None), replay(950_000, back));
+        assert_eq!(start(windows, None, None, None), None);
+        // windows that end after 980 s are written, some of them again; the baseline of 30 slides looks back farthest
+        let replay = Replay { read_from: 640_000, emit_from: 950_000, sessions_from: 640_000 };
+        assert_eq!(start(windows, Some(1_000_000), None, None), Some(replay));
         // nothing is known before the cut
-        let cut = Replay { read_from: 690_000, emit_from: 1_000_000, sessions_from: 995_001 + gap };
-        assert_eq!(decide(windows, Some(1_000_000), Some(995_001)), Start::At(cut));
-        assert_eq!(decide(windows, None, Some(995_001)), Start::At(cut));
+        let cut = Replay { read_from: 690_000, emit_from: 1_000_000, sessions_from: 995_001 + GAP };
+        assert_eq!(start(windows, Some(1_000_000), Some(995_001), None), Some(cut));
+        assert_eq!(start(windows, None, Some(995_001), None), Some(cut));
+        // a cut that lies before what is read takes nothing away
+        assert_eq!(start(windows, Some(1_000_000), Some(5_000), None), Some(replay));
         // a window that was changed: 945 s is no multiple of its slide
         let windows = Windows::new(40_000, 20_000).unwrap();
-        assert_eq!(decide(windows, Some(1_005_000), None), replay(960_000, 620_000));
-        // long sessions
-        assert_eq!(looked_back_ms(windows, 90_000), 900_000);
-        assert_eq!(looked_back_ms(windows, 1_800_000), 3_600_000);
+        let changed = Replay { read_from: 340_000, emit_from: 960_000, sessions_from: 340_000 };
+        assert_eq!(start(windows, Some(1_005_000), None, None), Some(changed));
+    }
+
+    #[test]
+    fn begins_with_the_oldest_session_that_is_open() {
+        let windows = Windows::new(30_000, 10_000).unwrap();
+        let end = 100_000_000;
+        let emit_from = end - 50_000;
+        // younger than what is read anyway
+        let young = start(windows, Some(end), None, Some(emit_from - 200_000)).unwrap();
+        assert_eq!((young.read_from, young.sessions_from), (emit_from - 310_000, emit_from - 310_000));
+        let old = start(windows, Some(end), None, Some(emit_from - 3_000_000)).unwrap();
+        assert_eq!((old.read_from, old.sessions_from), (emit_from - 3_000_000, emit_from - 3_000_000));
+        // as old as is looked back, or older
+        let floor = emit_from - LONGEST_SESSION_MS;
+        let too_old = start(windows, Some(end), None, Some(floor - 7)).unwrap();
+        assert_eq!((too_old.read_from, too_old.sessions_from), (floor, floor + GAP));
     }
 }

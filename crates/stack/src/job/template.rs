@@ -188,8 +188,9 @@ fn values(parameters: &JobParameters, start: Start) -> minijinja::Value {
         kafka => kafka,
         events_topic => topic::EVENTS,
         topic_prefix => "clickstream.",
-        // idempotence keeps the rows of one window in order
-        kafka_sink => format!("'properties.bootstrap.servers' = '{kafka}', 'properties.delivery.timeout.ms' = '120000'"),
+        // idempotence keeps the rows of one window in order; the figures of fifteen producers would be sent to the JobManager every
+        // second and looked at by nobody
+        kafka_sink => format!("'properties.bootstrap.servers' = '{kafka}', 'properties.delivery.timeout.ms' = '120000', 'properties.compression.type' = 'lz4', 'properties.register.producer.metrics' = 'false'"),
         // in few characters there cannot be too many bytes
         is_canonical => format!("CHAR_LENGTH(record_value) <= {} AND REGEXP(record_value, '{}')", validate::MAX_BYTES / 4, canonical_pattern()),
         foreign_pattern => foreign_pattern(),

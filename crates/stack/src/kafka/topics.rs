@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clickstream_event::topic;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -19,7 +22,7 @@ pub struct TopicPlan {
     pub result_partitions: i32,
 }
 
-/// Creates what is missing, and makes sure that events carry their time of arrival. Returns the partitions of the events
+/// Creates what is missing, kept for as long as the broker keeps records by default, and makes sure that events carry their time of arrival. Returns the partitions of the events
 /// topic, which may be more or fewer than planned if it existed before.
 pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Result<i32> {
     let admin: AdminClient<DefaultClientContext> =
@@ -37,12 +40,8 @@ pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Re
     wanted.extend(topic::RESULTS.iter().map(|name| {
         NewTopic::new(name, plan.result_partitions, TopicReplication::Fixed(copies))
             .set("cleanup.policy", "compact,delete")
-            .set("retention.ms", "604800000")
     }));
-    wanted.push(
-        NewTopic::new(topic::DEAD_LETTERS, 1, TopicReplication::Fixed(copies))
-            .set("retention.ms", "604800000"),
-    );
+    wanted.push(NewTopic::new(topic::DEAD_LETTERS, 1, TopicReplication::Fixed(copies)));
     let answers =
         admin.create_topics(&wanted, &options).await.map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
     let mut existed = false;
@@ -85,19 +84,25 @@ async fn arrival_times(
         .describe_configs(&[ResourceSpecifier::Topic(topic::EVENTS)], options)
         .await
         .map_err(|e| fail(format!("could not be described: {e}")))?;
-    let stamped = described.into_iter().flatten().any(|resource| {
-        resource.entries.iter().any(|entry| {
-            entry.name == "message.timestamp.type" && entry.value.as_deref() == Some("LogAppendTime")
-        })
-    });
-    if stamped {
+    let entries: Vec<ConfigEntry> =
+        described.into_iter().flatten().flat_map(|resource| resource.entries).collect();
+    let stamped = |entry: &ConfigEntry| {
+        entry.name == "message.timestamp.type" && entry.value.as_deref() == Some("LogAppendTime")
+    };
+    if entries.iter().any(stamped) {
         return Ok(());
     }
     observer.on(Progress::Notice(format!(
         "{} lets producers choose the time of a record; from now on the broker stamps it on arrival (message.timestamp.type=LogAppendTime)",
         topic::EVENTS
     )));
-    let change = AlterConfig::new(ResourceSpecifier::Topic(topic::EVENTS))
+    // the request replaces all that was set for the topic: what it does not name goes back to the broker's default
+    let kept = entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    let change = kept
+        .filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)))
+        .fold(AlterConfig::new(ResourceSpecifier::Topic(topic::EVENTS)), |change, (name, value)| {
+            change.set(name, value)
+        })
         .set("message.timestamp.type", "LogAppendTime");
     let answers = admin
         .alter_configs(&[change], options)

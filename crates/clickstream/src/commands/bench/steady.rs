@@ -90,11 +90,7 @@ async fn run(config: &Config, stack: &Stack, rate: f64, options: &Options) -> Re
                 for (most, now) in peak.iter_mut().zip(&now) {
                     most.resident_mib = most.resident_mib.max(now.resident_mib);
                 }
-                if let Some(id) = stack.job().status().id
-                    && let Some(details) = stack.rest().job(&id).await
-                {
-                    lag.extend(stack.rest().source_progress(&id, &details).await.map(|progress| progress.lag));
-                }
+                lag.extend(stack.job().telemetry().map(|told| told.progress.lag));
             }
         }
     }

@@ -1,0 +1,185 @@
+//! How far back the sessions reach that are open at a time: the log itself tells, read backwards.
+//!
+//! A stretch of the log is read, then the one before it, and so on, until no session that was open can have an event before what was
+//! read. Events that do not count, late ones and copies, are taken for events: a session may seem longer, never shorter.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use clickstream_event::{Record, Rules, Timestamp, decode, topic};
+use clickstream_kafka::offsets;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// Kafka gives a record, or says that there is none, within this time.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An event may come in so long after its event time, in milliseconds: partitions are not equally fast.
+const BEHIND_MS: i64 = 120_000;
+
+/// Where the oldest session begins that is open at `at`, in milliseconds since the epoch; `at`, if none is. No farther back than
+/// `floor`: a session that reaches there is as old as that, at least.
+pub(super) fn oldest(
+    consumer: &BaseConsumer,
+    rules: Rules,
+    gap_ms: i64,
+    at: i64,
+    floor: i64,
+) -> KafkaResult<i64> {
+    let stretch_ms = (4 * gap_ms).clamp(60_000, 900_000);
+    let mut open = OpenSessions::new(gap_ms, at);
+    // whoever is open at `at` had an event within the gap before it
+    let (mut from, mut to) = (at - stretch_ms.max(gap_ms), at + BEHIND_MS);
+    loop {
+        let from_floor = from.max(floor);
+        read(consumer, from_floor, to, |arrival, value| {
+            if let Ok(Record::Event(event, Timestamp(time))) = decode(value, Timestamp(arrival), rules) {
+                open.event(&event.site_id, &event.session_id, time);
+            }
+        })?;
+        let is_settled = open.settle(from_floor);
+        if is_settled || from_floor <= floor {
+            return Ok(open.oldest);
+        }
+        (from, to) = (from_floor - stretch_ms, from_floor);
+    }
+}
+
+/// Sessions that were open at a time, as far as the log was read backwards.
+struct OpenSessions {
+    gap_ms: i64,
+    at: i64,
+    oldest: i64,
+    /// Of sessions that may have begun earlier than what was read: their first event that is known. By a hash of their names; if two
+    /// share one, they seem to be one that began earlier.
+    first: HashMap<u64, i64>,
+    /// Times of events that were read and may belong to them.
+    times: HashMap<u64, Vec<i64>>,
+    is_first_stretch: bool,
+    hasher: RandomState,
+}
+
+impl OpenSessions {
+    fn new(gap_ms: i64, at: i64) -> Self {
+        let (first, times, hasher) = Default::default();
+        Self { gap_ms, at, oldest: at, first, times, is_first_stretch: true, hasher }
+    }
+
+    /// An event of the stretch.
+    fn event(&mut self, site: &str, session: &str, time: i64) {
+        let hash = self.hasher.hash_one((site, session));
+        if time < self.at && (self.is_first_stretch || self.first.contains_key(&hash)) {
+            self.times.entry(hash).or_default().push(time);
+        }
+    }
+
+    /// The stretch that begins at `from` is read; whether nothing before it matters.
+    fn settle(&mut self, from: i64) -> bool {
+        if self.is_first_stretch {
+            self.is_first_stretch = false;
+            // a session closes a gap after its last event, less a millisecond
+            let is_open = |times: &Vec<i64>| times.iter().any(|time| time + self.gap_ms > self.at);
+            self.first =
+                self.times.iter().filter(|(_, times)| is_open(times)).map(|(k, _)| (*k, self.at)).collect();
+        }
+        for (session, first) in &mut self.first {
+            let Some(times) = self.times.get_mut(session) else { continue };
+            times.sort_unstable();
+            while let Some(time) = times.pop_if(|time| *first - *time < self.gap_ms) {
+                *first = time.min(*first);
+            }
+            self.oldest = self.oldest.min(*first);
+        }
+        // what came in before `from` has an earlier time than that
+        self.first.retain(|_, first| *first - from < self.gap_ms);
+        // an event that came in late may belong to a session that is read further back
+        self.times.retain(|session, _| self.first.contains_key(session));
+        self.first.is_empty()
+    }
+}
+
+/// Reads the events that came in from one time until another, partition by partition.
+fn read(consumer: &BaseConsumer, from: i64, to: i64, mut take: impl FnMut(i64, &[u8])) -> KafkaResult<()> {
+    let begin = offsets::held_since(consumer, topic::EVENTS, from, PATIENCE)?;
+    let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
+    let mut assignment = TopicPartitionList::new();
+    let mut left = HashMap::new();
+    for ((partition, begin, _), (_, end, _)) in begin.into_iter().zip(end).filter(|(b, e)| b.1 < e.1) {
+        assignment.add_partition_offset(topic::EVENTS, partition, Offset::Offset(begin))?;
+        left.insert(partition, end);
+    }
+    consumer.assign(&assignment)?;
+    while !left.is_empty() {
+        match consumer.poll(PATIENCE) {
+            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                left.remove(&partition);
+            }
+            Some(Err(error)) => return Err(error),
+            Some(Ok(message)) => {
+                let Some(end) = left.get(&message.partition()).copied() else { continue };
+                if message.offset() < end {
+                    take(message.timestamp().to_millis().unwrap_or(0), message.payload().unwrap_or_default());
+                }
+                if message.offset() + 1 >= end {
+                    left.remove(&message.partition());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The oldest of all sessions that are open at a time, by cutting each at its gaps.
+    fn brute_force(events: &[(u8, i64)], gap: i64, at: i64) -> i64 {
+        let mut oldest = at;
+        for session in 0..4 {
+            let mut times: Vec<i64> = events
+                .iter()
+                .filter(|event| event.0 == session && event.1 < at)
+                .map(|event| event.1)
+                .collect();
+            times.sort_unstable();
+            let Some(last) = times.last().copied().filter(|last| last + gap > at) else { continue };
+            let mut first = last;
+            while let Some(time) = times.pop().filter(|time| first - time < gap) {
+                first = time;
+            }
+            oldest = oldest.min(first);
+        }
+        oldest
+    }
+
+    proptest! {
+        #[test]
+        fn finds_the_oldest(
+            events in proptest::collection::vec((0u8..4, 0i64..1_000, 0i64..40), 0..120),
+            gap in 5i64..80, at in 100i64..1_000, stretch in 20i64..200,
+        ) {
+            let mut open = OpenSessions::new(gap, at);
+            let (mut from, mut to) = (at - stretch.max(gap), at + 60);
+            loop {
+                // events come in later than they happen, and a stretch is one of arrivals
+                for (session, time, delay) in &events {
+                    if (from..to).contains(&(time + delay)) {
+                        open.event("site", &session.to_string(), *time);
+                    }
+                }
+                if open.settle(from) {
+                    break;
+                }
+                (from, to) = (from - stretch, from);
+            }
+            let events: Vec<(u8, i64)> = events.iter().map(|(session, time, _)| (*session, *time)).collect();
+            prop_assert_eq!(open.oldest, brute_force(&events, gap, at));
+        }
+    }
+}
