@@ -194,6 +194,19 @@ const SHOWN: usize = 10;
 const SETTLE_MS: i64 = 150;
 /// A window without a top list waits this long for one, in milliseconds; there may be none, if nothing was viewed.
 const NO_TOP_MS: i64 = 2_000;
+/// A window whose top list has gaps waits this long: its ranks come from several partitions, and one may be slow.
+const GAPS_MS: i64 = 20_000;
+
+impl Open {
+    /// How long after its last row it is taken for complete, in milliseconds.
+    fn settles_after(&self) -> i64 {
+        match self.top.last_key_value() {
+            None => NO_TOP_MS,
+            Some((last, _)) if *last as usize == self.top.len() => SETTLE_MS,
+            Some(_) => GAPS_MS,
+        }
+    }
+}
 
 impl Assembler {
     /// Takes a row.
@@ -236,10 +249,7 @@ impl Assembler {
         let ready: Vec<(Timestamp, String)> = self
             .open
             .iter()
-            .filter(|(_, open)| {
-                open.site.is_some()
-                    && now.0 - open.last_at.0 >= if open.top.is_empty() { NO_TOP_MS } else { SETTLE_MS }
-            })
+            .filter(|(_, open)| open.site.is_some() && now.0 - open.last_at.0 >= open.settles_after())
             .map(|(key, _)| key.clone())
             .collect();
         for key in ready {

@@ -110,6 +110,11 @@ async fn interrupted() {
         () = terminated => {}
         () = reader_gone() => {}
     }
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        // away with the ^C that the terminal shows
+        let _ = terminal.clear_line();
+    }
 }
 
 /// Prints a text; on a terminal that is too small for it, through `$PAGER` or `less`.

@@ -8,6 +8,7 @@ use clickstream_stack::layout::Layout;
 use clickstream_stack::lock::Lock;
 
 use crate::config::{Config, ConfigError};
+use crate::console::hints;
 
 /// Deletes what is ours in the data directory, after asking.
 pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
@@ -15,8 +16,9 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
     let root = layout.root();
     if let Some(pid) = Lock::holder(&layout) {
         return Err(ConfigError(format!(
-            "{} is in use by process {pid}: stop it first with `clickstream down`",
-            root.display()
+            "{} is in use by process {pid}: stop it first with `{}`",
+            root.display(),
+            hints::about(config, "down")
         ))
         .into());
     }

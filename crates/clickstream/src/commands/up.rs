@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collecting::{self, Collecting};
 use crate::config::{Config, ConfigError, Engine, last_up};
+use crate::console::hints;
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
@@ -73,11 +74,11 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     serving.stop().await;
     stack.stop().await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
-    steps.line(&format!(
-        "{} stopped in {:.1} s; the next `up` goes on from here",
-        style("✓").green(),
-        stopping.elapsed().as_secs_f64()
-    ));
+    let took = stopping.elapsed().as_secs_f64();
+    steps.line(&match &outcome {
+        Ok(()) => format!("{} stopped in {took:.1} s; the next `up` goes on from here", style("✓").green()),
+        Err(_) => format!("stopped in {took:.1} s"),
+    });
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
@@ -157,9 +158,10 @@ fn welcome(steps: &Steps, config: &Config, stack: &Stack, dashboard: &str, colle
         ["Data and logs".to_owned(), stack.layout().root().display().to_string()],
     ];
     steps.line(&format!(
-        "\n{}\n{}\nTry in another terminal: clickstream top · clickstream verify · clickstream status · clickstream down\n",
+        "\n{}\n{}\n{}\n",
         facts(rows),
         what_comes(config),
+        hints::beside_up(config, dashboard),
     ));
 }
 
@@ -230,6 +232,7 @@ async fn show(
     let mut tick = every(Duration::from_millis(50));
     let mut second = every(Duration::from_secs(1));
     let mut acknowledged = 0;
+    let mut silence = Unacknowledged::default();
     loop {
         tokio::select! {
             Some(arrived) = arrivals.recv() => {
@@ -252,16 +255,17 @@ async fn show(
                 seen.footer.events_per_second = sends.then(|| (counts.acknowledged - acknowledged) as f64);
                 acknowledged = counts.acknowledged;
                 if seconds.is_multiple_of(10) {
-                    seen.footer.log_latency_p99 = config.generate.then(|| producer.latency(true).p99);
+                    let latency = producer.latency(true);
+                    seen.footer.log_latency_p99 = (config.generate && latency.count > 0).then_some(latency.p99);
                 }
+                silence.see(counts.acknowledged, counts.sent - counts.failed);
                 let told = stack.job().telemetry();
-                seen.footer.lag = told.as_ref().map(|told| told.progress.lag);
                 reporter.told(told.as_deref());
                 let watermark = told.and_then(|told| told.watermark);
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
                 let silent_for = Some(seen.silent_for()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
                 let waits_for_events = !config.generate && seen.footer.lag == Some(0);
-                seen.footer.trouble = trouble(stack, silent_for, waits_for_events, producer);
+                seen.footer.trouble = trouble(stack, silent_for, waits_for_events, producer, &silence);
                 live.footer(&seen.footer);
                 write_state(stack, &seen.footer);
                 // a broker that is away would be waited for
@@ -270,10 +274,44 @@ async fn show(
                     components.push(RunState::ourselves(stack.layout().log_of("clickstream")));
                     let reasons = seen.reasons();
                     let status = tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, watermark));
+                    let lags = status.partitions.iter().map(|partition| partition.lag);
+                    seen.footer.lag = lags.sum();
+                    live.log_begins(reporter.log_begins());
                     serving.status(status);
                 }
             }
         }
+    }
+}
+
+/// Whether Kafka acknowledges what is sent.
+#[derive(Default)]
+struct Unacknowledged {
+    acknowledged: u64,
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+/// A broker that starts again is silent for less than this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Unacknowledged {
+    /// Takes how many records are acknowledged, of how many that were not given up.
+    fn see(&mut self, acknowledged: u64, sent: u64) {
+        if acknowledged != self.acknowledged || acknowledged >= sent {
+            if std::mem::take(&mut self.is_told) {
+                tracing::info!("Kafka acknowledges again");
+            }
+            (self.acknowledged, self.since) = (acknowledged, None);
+        } else if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE && !self.is_told {
+            self.is_told = true;
+            tracing::warn!(waiting = sent - acknowledged, "Kafka acknowledges nothing");
+        }
+    }
+
+    /// For how long it has acknowledged nothing, if that is long.
+    fn lasts(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed()).filter(|time| *time > PATIENCE)
     }
 }
 
@@ -283,6 +321,7 @@ fn trouble(
     silent_for: Option<Duration>,
     waits_for_events: bool,
     producer: &Producer,
+    silence: &Unacknowledged,
 ) -> String {
     for component in stack.components() {
         let doing = match component.state {
@@ -296,6 +335,13 @@ fn trouble(
     if job.state != "RUNNING" && job.state != "SUBMITTED" {
         let why = job.last_error.map_or(String::new(), |why| format!(": {why}"));
         return format!("the Flink job is {}{why}", job.state.to_lowercase());
+    }
+    if let Some(time) = silence.lasts() {
+        return format!(
+            "Kafka has acknowledged nothing for {} s, and is asked again and again: its log says why ({})",
+            time.as_secs(),
+            stack.layout().log_of("kafka").display()
+        );
     }
     if let Some(behind_ms) = job.too_slow_ms {
         return format!(

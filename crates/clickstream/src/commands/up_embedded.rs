@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collecting::{self, Collecting};
 use crate::config::{Config, last_up};
+use crate::console::hints;
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::embedded::pipeline::{Pipeline, Settings};
@@ -92,14 +93,18 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
     serving.stop().await;
     let stopped = tokio::task::spawn_blocking(move || pipeline.stop()).await;
     RunState::stopped(layout.root().to_owned()).write(&layout);
-    steps.line(&format!(
-        "{} stopped in {:.1} s; the next `up --embedded` goes on from here",
-        style("✓").green(),
-        stopping.elapsed().as_secs_f64()
-    ));
-    outcome?;
-    stopped??;
-    Ok(ExitCode::SUCCESS)
+    let took = stopping.elapsed().as_secs_f64();
+    let outcome = outcome.and(stopped.map_err(Into::into).flatten());
+    steps.line(&match &outcome {
+        Ok(()) => {
+            format!(
+                "{} stopped in {took:.1} s; the next `up --embedded` goes on from here",
+                style("✓").green()
+            )
+        }
+        Err(_) => format!("stopped in {took:.1} s"),
+    });
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// What cannot be missed: this is not Kafka and Flink, and how to get there.
@@ -124,7 +129,7 @@ fn welcome(
     config: &Config,
     layout: &Layout,
     replayed: u64,
-    (took, [dashboard, collector]): (Duration, [String; 2]),
+    (took, [url, collector]): (Duration, [String; 2]),
 ) {
     steps.line(&format!(
         "{} the embedded engine runs{} ({:.1} s)",
@@ -137,15 +142,16 @@ fn welcome(
         took.as_secs_f64()
     ));
     let rows = [
-        ["Dashboard".to_owned(), dashboard],
+        ["Dashboard".to_owned(), url.clone()],
         ["Collector".to_owned(), collector],
         ["Events and results".to_owned(), layout.embedded().display().to_string()],
         ["Log of this process".to_owned(), layout.log_of("clickstream").display().to_string()],
     ];
     steps.line(&format!(
-        "\n{}\n{}\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\nTry in another terminal: clickstream top · clickstream verify · clickstream status · clickstream down\n",
+        "\n{}\n{}\nThis is one process on one machine. The same queries run as Flink SQL on Kafka\nwith `--engine flink`, and from there on a cluster with `--kafka` and `--flink`.\n{}\n",
         facts(rows),
         what_comes(config),
+        hints::beside_up(config, &url),
     ));
 }
 
@@ -229,6 +235,7 @@ async fn show(
                 let components = [RunState::ourselves(layout.log_of("clickstream"))];
                 let reasons = seen.reasons();
                 serving.status(reporter.report(&seen.footer, &components, reasons, figures.watermark));
+                live.log_begins(reporter.log_begins());
             }
         }
     }

@@ -78,6 +78,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The data directory, if it is not the one that is taken where none is named.
+    pub fn data_dir_given(&self) -> Option<String> {
+        let dir = &self.stack.data_dir;
+        (*dir != default_data_dir()).then(|| dir.display().to_string())
+    }
+
     /// Checks all settings.
     pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
         let read = Reader { settings };
@@ -132,6 +138,9 @@ impl Config {
             )));
         }
         let retention = read.time("retention")?;
+        if retention.as_secs() % 3600 != 0 {
+            return Err(read.wrong("retention", "whole hours are needed, as 24h: Kafka counts in them"));
+        }
         if retention < window * 2 || retention.as_secs() < 3600 {
             return Err(read.wrong(
                 "retention",

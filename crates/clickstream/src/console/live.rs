@@ -50,14 +50,15 @@ pub struct Footer {
 }
 
 impl Footer {
-    /// The footer as one line of at most `width` columns.
-    pub fn draw(&self, width: usize) -> String {
+    /// The footer as one line of at most `width` columns, below a window or below none yet.
+    pub fn draw(&self, width: usize, has_window: bool) -> String {
         let mut parts = Vec::new();
         if let Some(rate) = self.events_per_second {
             parts.push(format!("{} events/s", thousands(rate.round().max(0.0) as u64)));
         }
         match self.result_latency {
             Some((p50, p95)) => parts.push(format!("results after {p50} ms (p95 {p95})")),
+            None if has_window => {}
             None => parts.push("waiting for the first window".into()),
         }
         if let Some(p99) = self.log_latency_p99 {
@@ -147,7 +148,7 @@ impl Live {
                 let proof = footer.proof_line().map_or(String::new(), |line| format!("\n{line}"));
                 let section = self.section.of_window(self.shown);
                 let text = self.view.draw(&window, section, &self.anomalies, 100, false);
-                print_line(&format!("{text}{}{proof}\n", footer.draw(100)));
+                print_line(&format!("{text}{}{proof}\n", footer.draw(100, true)));
                 self.shown += 1;
                 self.view.remember(&window);
             }
@@ -159,6 +160,11 @@ impl Live {
                 self.redraw(footer);
             }
         }
+    }
+
+    /// Takes when the log begins, so that windows which reach back further can be told.
+    pub fn log_begins(&mut self, begins: Option<Timestamp>) {
+        self.view.log_begins = begins;
     }
 
     /// Shows an anomaly.
@@ -208,11 +214,11 @@ impl Live {
             text.push('\n');
         }
         if footer.trouble.is_empty() {
-            text.push_str(&style(footer.draw(width)).dim().to_string());
+            text.push_str(&style(footer.draw(width, self.current.is_some())).dim().to_string());
         } else {
             text.push_str(&style(format!("! {}", footer.trouble)).yellow().to_string());
             text.push('\n');
-            text.push_str(&style(footer.draw(width)).dim().to_string());
+            text.push_str(&style(footer.draw(width, self.current.is_some())).dim().to_string());
         }
         if let Some(line) = footer.proof_line() {
             let line = if footer.proof.problems > 0 { style(line).red() } else { style(line).green() };
@@ -248,16 +254,16 @@ mod tests {
             ..Footer::default()
         };
         assert_eq!(
-            footer.draw(120),
+            footer.draw(120, true),
             "999 events/s · results after 210 ms (p95 260) · Kafka p99 7 ms · lag 12 · late 1 234 · bad 5"
         );
-        assert!(footer.draw(60).chars().count() <= 60);
+        assert!(footer.draw(60, true).chars().count() <= 60);
         assert_eq!(footer.proof_line(), None);
         let proof = ProofState { proven_to: Some(Timestamp(1_795_583_040_000)), rows: 48_210, problems: 0 };
         let proven = Footer { proof, ..footer.clone() };
         assert_eq!(proven.proof_line().unwrap(), "✓ proven up to 05:04:00, 48 210 rows equal the recount");
         let refuted = Footer { proof: ProofState { problems: 2, ..proof }, ..footer };
         assert!(refuted.proof_line().unwrap().starts_with("✗ 2 rows"));
-        assert!(Footer::default().draw(80).contains("waiting for the first window"));
+        assert!(Footer::default().draw(80, false).contains("waiting for the first window"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use clickstream_event::Timestamp;
 use clickstream_event::rows::{Anomaly, TopPage};
 use clickstream_top::text::{percent, thousands};
 use comfy_table::presets::NOTHING;
@@ -9,6 +10,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 use console::{StyledObject, style};
 
 use super::sections::{self, View};
+use crate::config::time_text;
 use crate::results::Window;
 
 /// Gives text a style, or leaves it plain.
@@ -18,6 +20,8 @@ pub type Paint<'p> = &'p dyn Fn(String) -> StyledObject<String>;
 #[derive(Default)]
 pub struct WindowView {
     previous: HashMap<String, (u32, u64)>,
+    /// When the first event arrived that stands in the log.
+    pub log_begins: Option<Timestamp>,
 }
 
 impl WindowView {
@@ -40,6 +44,14 @@ impl WindowView {
             site.window_start.clock(),
             site.window_end.clock()
         );
+        // all numbers grow until a window has been filled once
+        let filled = self.log_begins.filter(|begins| *begins > site.window_start);
+        if let Some(Timestamp(begins)) = filled {
+            let seconds = (site.window_end.0 - begins).max(0) / 1_000;
+            let size = time_text(site.window_end.0 - site.window_start.0);
+            let note = format!("  filling: {} of {size}", time_text(seconds * 1_000));
+            text.push_str(&paint(note).dim().to_string());
+        }
         text.push('\n');
         let conversion = percent(site.conversion_rate);
         let mut facts = vec![
@@ -237,7 +249,12 @@ mod tests {
                 "{text}"
             );
         }
+        view.log_begins = Some(Timestamp(window().site.window_end.0 - 68_900));
+        let filling = view.draw(&window(), View::Top, &VecDeque::new(), 120, false);
+        assert!(filling.contains("05:09:00 UTC  filling: 1m 8s of 5m"), "{filling}");
+        view.log_begins = Some(window().site.window_start);
         let wide = view.draw(&window(), View::Top, &VecDeque::new(), 120, false);
+        assert!(!wide.contains("filling"));
         assert!(wide.contains("2.1 % buy · 12 345.50 revenue") && wide.contains('█'), "{wide}");
         // colour changes no column
         let coloured = view.draw(&window(), View::Top, &VecDeque::new(), 120, true);

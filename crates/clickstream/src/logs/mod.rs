@@ -71,6 +71,17 @@ pub trait Log {
     fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>>;
 }
 
+/// When the first of the events within the bounds arrived.
+pub fn first_arrival(log: &dyn Log, events: &Bounds) -> anyhow::Result<Option<Timestamp>> {
+    let heads = Bounds(events.0.iter().map(|(low, high)| (*low, (low + 1).min(*high))).collect());
+    let mut first: Option<Timestamp> = None;
+    log.read(topic::EVENTS, &heads, &mut |record| {
+        first = Some(first.map_or(record.arrival, |first| first.min(record.arrival)));
+        Ok(())
+    })?;
+    Ok(first)
+}
+
 /// The log that the configuration means: that of a Kafka that is named; else of the engine that runs, or ran last, in the
 /// data directory.
 pub fn open(config: &Config) -> anyhow::Result<Box<dyn Log + Send>> {

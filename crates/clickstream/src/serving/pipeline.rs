@@ -1,6 +1,6 @@
 //! What the pipeline is doing, as the dashboard's second tab and `/metrics` show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use clickstream_collector::Collector;
@@ -15,14 +15,20 @@ use clickstream_stack::supervisor::Component;
 use crate::commands::usage;
 use crate::config::Config;
 use crate::console::live::Footer;
-use crate::logs::{Bounds, Log};
+use crate::logs::{self, Bounds, Log};
+
+/// Reports, one a second, whose ends of partitions are remembered.
+const REMEMBERED: usize = 3;
 
 /// Puts figures together, and remembers those of the time before, for rates.
 pub struct Reporter {
     log: Box<dyn Log + Send>,
     base: PipelineStatus,
-    before: Option<(Instant, Bounds)>,
+    /// What the log held at the last few reports, the oldest first.
+    before: VecDeque<(Instant, Bounds)>,
     last: PipelineStatus,
+    /// The first arrival that the log knows, once it is known.
+    log_begins: Option<Timestamp>,
     /// As it was at a time.
     job: Option<(Timestamp, JobGraph)>,
     progress: SourceProgress,
@@ -50,7 +56,8 @@ impl Reporter {
             log,
             last: base.clone(),
             base,
-            before: None,
+            before: VecDeque::new(),
+            log_begins: None,
             job: None,
             progress: SourceProgress::default(),
             collector,
@@ -66,7 +73,15 @@ impl Reporter {
         watermark: Option<Timestamp>,
     ) -> PipelineStatus {
         let bounds = self.log.bounds(topic::EVENTS).unwrap_or_default();
+        if self.log_begins.is_none() && bounds.len() > 0 {
+            self.log_begins = logs::first_arrival(self.log.as_ref(), &bounds).ok().flatten();
+        }
         let now = Instant::now();
+        // Flink tells every two seconds how far it has read: what came since is not lag
+        let known_end = |n: usize, end: i64| {
+            let then = self.before.front().filter(|_| self.before.len() == REMEMBERED);
+            then.and_then(|(_, then)| then.0.get(n)).map_or(end, |(_, then)| *then)
+        };
         let partitions: Vec<PartitionStatus> = bounds
             .0
             .iter()
@@ -77,17 +92,19 @@ impl Reporter {
                     partition: n as i32,
                     end_offset: *end,
                     read_offset: next_offset,
-                    // the source was asked a moment before the log
-                    lag: next_offset.map(|next| (end - next).max(0)),
+                    lag: next_offset.map(|next| (known_end(n, *end) - next).max(0)),
                     high_mark: watermark.map(|mark| Timestamp(mark + self.base.max_disorder_ms + 1)),
-                    records_per_second: self.before.as_ref().map_or(0.0, |(at, before)| {
+                    records_per_second: self.before.back().map_or(0.0, |(at, before)| {
                         let came = before.0.get(n).map_or(0, |(_, before)| end - before);
                         came.max(0) as f64 / now.duration_since(*at).as_secs_f64().max(0.1)
                     }),
                 }
             })
             .collect();
-        self.before = Some((now, bounds));
+        self.before.push_back((now, bounds));
+        if self.before.len() > REMEMBERED {
+            self.before.pop_front();
+        }
         let well = footer.trouble.is_empty() && footer.proof.problems == 0;
         let status = PipelineStatus {
             at: Timestamp::now(),
@@ -108,6 +125,11 @@ impl Reporter {
         };
         self.last.clone_from(&status);
         status
+    }
+
+    /// When the first event arrived that stands in the log; windows that begin before are not full.
+    pub fn log_begins(&self) -> Option<Timestamp> {
+        self.log_begins
     }
 
     /// The figures while the log cannot be asked: those of the time before, without what they say of speed.

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError, Engine, is_site_name, last_up, time_text};
+use crate::console::hints;
 use crate::console::steps::Steps;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
@@ -325,7 +326,7 @@ async fn kafka(
     let next = if options.keep_time {
         vec![report::up_again(config, &shell::option("--kafka", &address))]
     } else {
-        vec!["clickstream top".to_owned(), "clickstream verify".to_owned()]
+        vec![hints::about(config, "verify")]
     };
     finish(config, &replay, &outcome, &format!("Kafka at {address}"), &next)
 }
