@@ -23,6 +23,7 @@ pub mod narrow;
 pub mod prove;
 pub mod proven;
 mod reading;
+pub mod recounting;
 pub mod report;
 pub mod row;
 pub mod timing;
