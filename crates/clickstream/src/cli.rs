@@ -71,6 +71,16 @@ address is kept. docs/replay.md has all rules.
 
 Exit codes: 0 done, 1 a file could not be read to its end, or no line of it, 2 nothing was started.";
 
+const TRACE_AFTER: &str = "Examples:
+  clickstream trace                                     # a recent event that counts, some of whose windows have closed
+  clickstream trace --offset 2:18432
+  clickstream trace --event-id 5f2c81d0 --json | jq '.windows[].rows[].after_ms'
+
+It reads the log and the result topics and recounts what it needs, while the pipeline runs or after it has stopped: windows
+and rules are those of the last `up` in the data directory, unless options say otherwise. Times are UTC.
+
+Exit codes: 0 told, 2 there is no such event, or the log cannot be read.";
+
 /// Keys of `replay`, besides all those.
 const REPLAY_KEYS: &[&str] = &[
     "url_query",
@@ -167,6 +177,19 @@ pub fn command() -> Command {
             .arg(Arg::new("window_end").long("window-end").value_name("TIME").required(true).help("End of the window in UTC: 14:05:10, or 2026-11-25T14:05:10Z"))
             .arg(Arg::new("metric").long("metric").value_name("NAME").help("Only this metric, as unique_users"))
             .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Lines of a list; 0 for all [default: 20; on a terminal all, through $PAGER or less]")),
+        )
+        .subcommand(
+            subcommand(
+                "trace",
+                "Follow one event: into the log, past the watermark, into every window it counts in",
+                TRACE_AFTER,
+                &[COUNTING, LOG_KEYS].concat(),
+            )
+            .arg(Arg::new("event_id").long("event-id").value_name("ID").help("The event, as event_id says it"))
+            .arg(Arg::new("offset").long("offset").value_name("PARTITION:OFFSET").help("The record at this place, as `explain` and dead letters name it"))
+            .group(clap::ArgGroup::new("which").args(["event_id", "offset"]))
+            .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site of the event [default: any]"))
+            .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Windows that are listed; 0 for all [default: 0]")),
         )
         .subcommand(
             subcommand(

@@ -27,6 +27,7 @@ pub mod recounting;
 pub mod report;
 pub mod row;
 pub mod timing;
+pub mod trace;
 pub mod whole;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

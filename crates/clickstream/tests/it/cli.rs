@@ -41,6 +41,8 @@ fn bad_input_is_explained() {
     refused(&["up", "--collector-keys", "shop"], &["collector-keys is `shop`", "shop=8fJ2kQ"]);
     refused(&["up", "--collector-keys", "a=k,b=k"], &["the key k opens two sites"]);
     refused(&["up", "--collector-time", "sun"], &["one of arrival, client"]);
+    refused(&["trace", "--offset", "5"], &["--offset is `5`", "2:18432"]);
+    refused(&["trace", "--engine", "embedded"], &["up --embedded"]);
     refused(&["nonsense"], &["nonsense"]);
 }
 

@@ -16,3 +16,4 @@ mod plan;
 mod recount;
 mod replay;
 mod serve;
+mod trace;
