@@ -94,6 +94,69 @@ const REPLAY_KEYS: &[&str] = &[
     "log_format",
 ];
 
+const CHAOS_AFTER: &str = "Examples:
+  clickstream chaos kill taskmanager         # kill -9, and how long until results come again
+  clickstream chaos pause kafka --for 5s     # as a long pause of the JVM, or of the machine
+  clickstream chaos inject late --count 20   # and what became of each of them
+  clickstream verify                         # and prove that every number is still right
+
+It harms only the `up` that runs in the data directory, and of that only what it has started itself.";
+
+/// Components that can be harmed, as `status` names them.
+const COMPONENTS: [&str; 4] = ["kafka", "jobmanager", "taskmanager", "sql-gateway"];
+
+fn chaos() -> Command {
+    let component = || {
+        Arg::new("component")
+            .value_name("COMPONENT")
+            .required(true)
+            .value_parser(COMPONENTS)
+            .help("Which, as `clickstream status` names it")
+    };
+    let keys = &["data_dir", "json"];
+    Command::new("chaos")
+        .about("Break a running `up` on purpose, and see how it heals: kill, pause, inject")
+        .after_help(CHAOS_AFTER)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            subcommand(
+                "kill",
+                "Kill a component with kill -9, and tell how long it takes until everything is back",
+                "Example:\n  clickstream chaos kill jobmanager\n\nExit codes: 0 everything is back, 1 something is not after three minutes, 2 nothing was harmed.",
+                keys,
+            )
+            .arg(component()),
+        )
+        .subcommand(
+            subcommand(
+                "pause",
+                "Have a component stand still for a while (SIGSTOP), and tell what came of it; it goes on also after Ctrl-C",
+                "Example:\n  clickstream chaos pause kafka --for 5s\n\nExit codes: 0 results come again, 1 none after three minutes, 2 nothing was harmed.",
+                keys,
+            )
+            .arg(component())
+            .arg(Arg::new("for").long("for").value_name("TIME").default_value("5s").help("For how long")),
+        )
+        .subcommand(
+            subcommand(
+                "inject",
+                "Write records that must not count among the others, and tell what became of them",
+                "Examples:\n  clickstream chaos inject malformed\n  clickstream chaos inject duplicate --count 100 --json | jq .outcome.window\n\nThey are made of recent events, as the sample traffic makes them (--inject-late and so on), and say what they are in the\n`truth` header, which the pipeline never reads. Duplicates are new events, each with a copy: the event counts, the copy does not.\nWorks with Kafka and with the embedded engine.\n\nExit codes: 0 all became what they should, 1 that is not known of all, 2 nothing was written.",
+                keys,
+            )
+            .arg(
+                Arg::new("kind")
+                    .value_name("KIND")
+                    .required(true)
+                    .value_parser(["late", "duplicate", "malformed", "future"])
+                    .help("late: older than --max-disorder allows; duplicate: an id that counts already; malformed: no valid event; future: further ahead than --max-future allows"),
+            )
+            .arg(Arg::new("count").long("count").value_name("N").value_parser(value_parser!(u32).range(1..=1_000)).help("How many [default: 10]")),
+        )
+}
+
 /// The whole command line.
 pub fn command() -> Command {
     let up = subcommand(
@@ -191,6 +254,7 @@ pub fn command() -> Command {
             .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site of the event [default: any]"))
             .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Windows that are listed; 0 for all [default: 0]")),
         )
+        .subcommand(chaos())
         .subcommand(
             subcommand(
                 "bench",

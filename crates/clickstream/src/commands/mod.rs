@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod chaos;
 mod config;
 mod doctor;
 mod down;
@@ -37,6 +38,11 @@ use crate::console::{emit, reader_gone};
 /// Runs the command that was given.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let Some((name, matches)) = matches.subcommand() else { return Ok(ExitCode::from(2)) };
+    // the options of `chaos` are those of what it does
+    let (action, matches) = match matches.subcommand() {
+        Some((action, matches)) => (action, matches),
+        None => ("", matches),
+    };
     match name {
         "completions" => {
             if let Some(shell) = matches.get_one::<clap_complete::Shell>("shell") {
@@ -51,7 +57,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     }
     let mut settings = settings(matches)?;
     let mut settings_since = None;
-    if matches!(name, "verify" | "explain" | "trace" | "serve" | "replay") {
+    if matches!(name, "verify" | "explain" | "trace" | "chaos" | "serve" | "replay") {
         settings_since = last_up::adopt(&mut settings);
     }
     if name == "replay" && matches.get_flag("embedded") {
@@ -77,6 +83,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
             last_up::must_exist(&settings)?;
             trace::run(&config, &options)
         }
+        "chaos" => block_on(chaos::run(&config, chaos::Action::read(action, matches)?)),
         "top" => block_on(top::run(&config, matches)),
         "replay" => block_on(replay::run(config, replay::Options::read(matches)?)),
         "generate" => block_on(generate::run(config)),
