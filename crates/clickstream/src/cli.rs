@@ -133,7 +133,7 @@ fn chaos() -> Command {
             subcommand(
                 "pause",
                 "Have a component stand still for a while (SIGSTOP), and tell what came of it; it goes on also after Ctrl-C",
-                "Example:\n  clickstream chaos pause kafka --for 5s\n\nExit codes: 0 results come again, 1 none after three minutes, 2 nothing was harmed.",
+                "Example:\n  clickstream chaos pause kafka --for 5s\n\nOnly a kill -9 of this command itself would leave the component stopped: `kill -CONT PID` has it go on.\n\nExit codes: 0 results come again, 1 none after three minutes, 2 nothing was harmed.",
                 keys,
             )
             .arg(component())

@@ -85,14 +85,15 @@ pub trait Log {
 
     /// Of a part of a topic, what arrived at `at` or later.
     fn since(&self, topic: &str, part: &Bounds, at: Timestamp) -> anyhow::Result<Bounds> {
-        let from = self.offsets_at(topic, at)?;
+        // Kafka takes times before 1970 for something else
+        let from = self.offsets_at(topic, at.max(Timestamp(0)))?;
         let since = |((low, high), from): (&(i64, i64), i64)| (from.clamp(*low, *high), *high);
         Ok(Bounds(part.0.iter().zip(from).map(since).collect()))
     }
 
     /// Of a part of a topic, what arrived before `at`.
     fn until(&self, topic: &str, part: &Bounds, at: Timestamp) -> anyhow::Result<Bounds> {
-        let to = self.offsets_at(topic, at)?;
+        let to = self.offsets_at(topic, at.max(Timestamp(0)))?;
         let until = |((low, high), to): (&(i64, i64), i64)| (*low, to.clamp(*low, *high));
         Ok(Bounds(part.0.iter().zip(to).map(until).collect()))
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::flink::rest::Rest;
 use clickstream_stack::supervisor::State;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Up;
 use super::component::{Victim, started_at};
 use crate::commands::length;
+use crate::config::ConfigError;
 use crate::proof::row::Row;
 use crate::results::{next, open_topics};
 use crate::run_state::RunState;
@@ -99,8 +100,15 @@ impl<'u> Recovery<'u> {
             let mut all = up.state.components.iter();
             all.find(|component| component.name == name).map(|component| component.address.clone())
         };
-        let kafka = address("kafka").context("`status` names no Kafka; is `up` stopping?")?;
-        let consumer = open_topics(&kafka, "clickstream-chaos", |_, _, (_, high)| high).await?;
+        let refused = |why: String| {
+            ConfigError(format!(
+                "{why}, so nothing could be watched, and nothing was harmed: try again when `clickstream status` says running"
+            ))
+        };
+        let kafka = address("kafka").ok_or_else(|| refused("`status` names no Kafka".into()))?;
+        let opened = open_topics(&kafka, "clickstream-chaos", |_, _, (_, high)| high).await;
+        let consumer =
+            opened.map_err(|error| refused(format!("Kafka at {kafka} does not answer ({error:#})")))?;
         let (sender, rows) = mpsc::unbounded_channel();
         let reading = CancellationToken::new();
         tokio::spawn(read(consumer, sender, reading.clone()));

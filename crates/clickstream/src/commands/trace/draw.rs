@@ -56,7 +56,7 @@ fn title(story: &Trace) -> String {
 fn steps(story: &Trace, config: Config) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(at) = story.timestamp {
-        steps.push(Step { at: Some(at), what: "generated", lines: generated(story) });
+        steps.push(Step { at: Some(at), what: "happened", lines: happened(story) });
     }
     steps.push(Step { at: Some(story.arrival), what: "in the log", lines: in_the_log(story) });
     steps.push(Step { at: story.event_time, what: "judged", lines: judged(story) });
@@ -98,7 +98,7 @@ fn steps(story: &Trace, config: Config) -> Vec<Step> {
     steps
 }
 
-fn generated(story: &Trace) -> Vec<String> {
+fn happened(story: &Trace) -> Vec<String> {
     let who = ["user_id", "session_id", "site_id"].map(|name| field(story, name));
     let mut lines = vec![format!("by user {} in session {}, site {}", who[0], who[1], who[2])];
     let more: Vec<String> = ["product_id", "element", "value", "currency", "referrer"]
@@ -188,8 +188,8 @@ fn judged(story: &Trace) -> Vec<String> {
 fn user(story: &Trace) -> Vec<String> {
     let label = match story.labelled_bot {
         None => "whether it is a labelled bot is decided when the watermark has passed".to_owned(),
-        Some(false) => "no labelled bot: it counts in the human_ numbers too".to_owned(),
-        Some(true) => format!("{}: not in the human_ numbers", style("a labelled bot").yellow()),
+        Some(false) => "no labelled bot at the time: it counts in the human_ numbers too".to_owned(),
+        Some(true) => format!("{} at the time: not in the human_ numbers", style("a labelled bot").yellow()),
     };
     let mut lines = vec![format!("{}, {label}", field(story, "user_id"))];
     for anomaly in story.anomalies.iter().take(3) {
@@ -199,7 +199,11 @@ fn user(story: &Trace) -> Vec<String> {
 }
 
 fn session(visit: &Visit, config: Config) -> Vec<String> {
-    let span = format!("{} – {}", visit.start.clock(), visit.end.clock());
+    let span = if visit.start == visit.end {
+        visit.start.clock()
+    } else {
+        format!("{} – {}", visit.start.clock(), visit.end.clock())
+    };
     let events = if visit.event_count == 1 {
         "1 event".to_owned()
     } else {

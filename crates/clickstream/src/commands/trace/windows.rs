@@ -106,3 +106,90 @@ fn seconds(ms: i64) -> String {
         length(ms / 1_000 * 1_000).replace(".0 s", " s")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clickstream_event::{Timestamp, topic};
+    use serde_json::json;
+
+    use super::*;
+    use crate::proof::explain::Compared;
+    use crate::proof::trace::{Fate, Moment, Place, Standing};
+
+    fn story(windows: Vec<Counted>, live: bool) -> Trace {
+        let place = Place { partition: 2, offset: 7 };
+        Trace {
+            log: "memory".into(),
+            place,
+            key: None,
+            arrival: Timestamp(1_000),
+            truth: None,
+            event: json!({ "event_type": "click", "page_url": "/\u{1b}[31m", "site_id": "shop" }),
+            timestamp: Some(Timestamp(1_000)),
+            event_time: Some(Timestamp(1_000)),
+            fate: Fate::Counted,
+            copies: Vec::new(),
+            watermark_passed: None,
+            labelled_bot: None,
+            anomalies: Vec::new(),
+            session: None,
+            windows,
+            dead_letter: None,
+            read_to: Timestamp(12_000),
+            live,
+        }
+    }
+
+    fn window(end: i64, closed: bool, rows: Vec<Standing>) -> Counted {
+        let by = Place { partition: 0, offset: 0 };
+        Counted {
+            start: Timestamp(end - 10_000),
+            end: Timestamp(end),
+            closed: closed.then_some(Moment { at: Timestamp(end), by }),
+            closes_in_ms: (!closed).then_some(3_400),
+            rows,
+        }
+    }
+
+    fn standing(row: Option<Row>) -> Standing {
+        Standing {
+            written: row.as_ref().map(|_| Timestamp(10_210)),
+            after_ms: row.as_ref().map(|_| 210),
+            written_again: 0,
+            rows: Compared { topic: topic::PAGE_METRICS, recount: row.clone(), found: row },
+        }
+    }
+
+    #[test]
+    fn a_window_says_its_number_or_when_it_closes() {
+        let row = json!({ "site_id": "shop", "window_start": "1970-01-01T00:00:00.000Z", "window_end": "1970-01-01T00:00:10.000Z",
+            "page_url": "/", "view_count": 5, "click_count": 3, "add_to_cart_count": 0, "purchase_count": 0, "unique_users": 2,
+            "click_through_rate": 0.6, "human_view_count": 5, "human_click_count": 3, "human_add_to_cart_count": 0,
+            "human_purchase_count": 0, "human_unique_users": 2, "human_click_through_rate": 0.6 });
+        let row = Row::parse(topic::PAGE_METRICS, row.to_string().as_bytes());
+        let windows = || {
+            vec![
+                window(10_000, true, vec![standing(row.clone())]),
+                window(11_000, true, vec![standing(None)]),
+                window(20_000, false, Vec::new()),
+            ]
+        };
+        let config = Config::new(clickstream_event::Windows::new(10_000, 1_000).unwrap());
+        let drawn = |live, limit| {
+            let text = draw(&story(windows(), live), config, limit);
+            console::strip_ansi_codes(&text).into_owned()
+        };
+        let all = drawn(true, usize::MAX);
+        for words in [
+            "counts in 3 windows of 10s, one every 1s; 2 closed so far",
+            "00:00:00 – 00:00:10    3 clicks, 2 users  +210 ms ✓",
+            "closed, no row in the topic yet",
+            "not yet: closes in 3 s",
+        ] {
+            assert!(all.contains(words), "{words}: {all}");
+        }
+        assert!(!all.contains('\u{1b}'), "no terminal obeys what visitors send: {all:?}");
+        assert!(drawn(false, usize::MAX).contains("not yet: the log ends at 00:00:12"));
+        assert!(drawn(true, 1).contains("… 2 more"));
+    }
+}

@@ -119,7 +119,7 @@ fn hit(record: &LogRecord<'_>, id: &str) -> Option<Hit> {
     match decode(value, record.arrival, ANY_FUTURE) {
         Ok(Record::Event(event, _)) => (event.event_id == id).then(|| Hit::Event(event.site_id.into_owned())),
         Ok(Record::Heartbeat(_)) => None,
-        Err(_) => memchr::memmem::find(value, id.as_bytes()).map(|_| Hit::Broken),
+        Err(_) => memchr::memmem::find(value, format!("\"{id}\"").as_bytes()).map(|_| Hit::Broken),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Maker<'j> {
     pub kind: Kind,
     /// Stands in every one of them, and in nothing else.
     pub mark: String,
+    /// Their site, where there is no event to make them of.
+    pub site: &'j str,
     /// The limits that they must break.
     pub job: &'j JobParameters,
     /// What they are made of.
@@ -103,7 +105,7 @@ impl Maker<'_> {
     fn event(&self, n: u32, now: Timestamp) -> Template {
         let defaults = Rules::default();
         let (key, template) = match self.templates.len() {
-            0 => ("/".to_owned(), made_up()),
+            0 => ("/".to_owned(), made_up(self.site)),
             // spread over them: neighbours may be of one visitor
             len => self.templates[(n as usize * 37) % len].clone(),
         };
@@ -141,10 +143,10 @@ impl Maker<'_> {
 }
 
 /// Where the log holds no event yet.
-fn made_up() -> Event<'static> {
+fn made_up(site: &str) -> Event<'static> {
     Event {
         event_id: "".into(),
-        site_id: "shop".into(),
+        site_id: site.to_owned().into(),
         event_type: EventType::PageView,
         user_id: "".into(),
         session_id: "".into(),
@@ -176,10 +178,10 @@ mod tests {
         (job.max_disorder_ms, job.max_future_ms) = (max_disorder_ms, max_future_ms);
         job.windows = Windows::new(60_000, 10_000).unwrap();
         let templates = vec![
-            ("/".to_owned(), made_up()),
-            ("/p".to_owned(), Event { page_url: "/p".into(), ..made_up() }),
+            ("/".to_owned(), made_up("shop")),
+            ("/p".to_owned(), Event { page_url: "/p".into(), ..made_up("shop") }),
         ];
-        Maker { kind, mark: "chaos-1".into(), job: &job, templates }.make(200, NOW)
+        Maker { kind, mark: "chaos-1".into(), site: "shop", job: &job, templates }.make(200, NOW)
     }
 
     const NOW: Timestamp = Timestamp(1_795_583_043_000);

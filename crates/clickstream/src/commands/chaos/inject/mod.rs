@@ -84,7 +84,8 @@ pub async fn run(config: &Config, up: &Up, kind: Kind, count: u32) -> Result<Exi
         anyhow::Ok((log.bounds(topic::EVENTS)?, log.bounds(topic::DEAD_LETTERS)?))
     })?;
     let mark = format!("chaos-{:x}", now_us());
-    let maker = Maker { kind, mark: mark.clone(), job: &config.stack.job, templates };
+    let site = config.generator.sites.first().map_or("shop", String::as_str);
+    let maker = Maker { kind, mark: mark.clone(), site, job: &config.stack.job, templates };
     let records = if up.state.engine == "embedded" {
         into_files(up, || maker.make(count, Timestamp::now())).await?
     } else {
