@@ -71,6 +71,16 @@ address is kept. docs/replay.md has all rules.
 
 Exit codes: 0 done, 1 a file could not be read to its end, or no line of it, 2 nothing was started.";
 
+const TRACE_AFTER: &str = "Examples:
+  clickstream trace                                     # a recent event that counts, some of whose windows have closed
+  clickstream trace --offset 2:18432
+  clickstream trace --event-id 5f2c81d0 --json | jq '.windows[].rows[].after_ms'
+
+It reads the log and the result topics and recounts what it needs, while the pipeline runs or after it has stopped: windows
+and rules are those of the last `up` in the data directory, unless options say otherwise. Times are UTC.
+
+Exit codes: 0 told, 2 there is no such event, or the log cannot be read.";
+
 /// Keys of `replay`, besides all those.
 const REPLAY_KEYS: &[&str] = &[
     "url_query",
@@ -83,6 +93,69 @@ const REPLAY_KEYS: &[&str] = &[
     "log_level",
     "log_format",
 ];
+
+const CHAOS_AFTER: &str = "Examples:
+  clickstream chaos kill taskmanager         # kill -9, and how long until results come again
+  clickstream chaos pause kafka --for 5s     # as a long pause of the JVM, or of the machine
+  clickstream chaos inject late --count 20   # and what became of each of them
+  clickstream verify                         # and prove that every number is still right
+
+It harms only the `up` that runs in the data directory, and of that only what it has started itself.";
+
+/// Components that can be harmed, as `status` names them.
+const COMPONENTS: [&str; 4] = ["kafka", "jobmanager", "taskmanager", "sql-gateway"];
+
+fn chaos() -> Command {
+    let component = || {
+        Arg::new("component")
+            .value_name("COMPONENT")
+            .required(true)
+            .value_parser(COMPONENTS)
+            .help("Which, as `clickstream status` names it")
+    };
+    let keys = &["data_dir", "json"];
+    Command::new("chaos")
+        .about("Break a running `up` on purpose, and see how it heals: kill, pause, inject")
+        .after_help(CHAOS_AFTER)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            subcommand(
+                "kill",
+                "Kill a component with kill -9, and tell how long it takes until everything is back",
+                "Example:\n  clickstream chaos kill jobmanager\n\nExit codes: 0 everything is back, 1 something is not after three minutes, 2 nothing was harmed.",
+                keys,
+            )
+            .arg(component()),
+        )
+        .subcommand(
+            subcommand(
+                "pause",
+                "Have a component stand still for a while (SIGSTOP), and tell what came of it; it goes on also after Ctrl-C",
+                "Example:\n  clickstream chaos pause kafka --for 5s\n\nOnly a kill -9 of this command itself would leave the component stopped: `kill -CONT PID` has it go on.\n\nExit codes: 0 results come again, 1 none after three minutes, 2 nothing was harmed.",
+                keys,
+            )
+            .arg(component())
+            .arg(Arg::new("for").long("for").value_name("TIME").default_value("5s").help("For how long")),
+        )
+        .subcommand(
+            subcommand(
+                "inject",
+                "Write records that must not count among the others, and tell what became of them",
+                "Examples:\n  clickstream chaos inject malformed\n  clickstream chaos inject duplicate --count 100 --json | jq .outcome.window\n\nThey are made of recent events, as the sample traffic makes them (--inject-late and so on), and say what they are in the\n`truth` header, which the pipeline never reads. Duplicates are new events, each with a copy: the event counts, the copy does not.\nWorks with Kafka and with the embedded engine.\n\nExit codes: 0 all became what they should, 1 that is not known of all, 2 nothing was written.",
+                keys,
+            )
+            .arg(
+                Arg::new("kind")
+                    .value_name("KIND")
+                    .required(true)
+                    .value_parser(["late", "duplicate", "malformed", "future"])
+                    .help("late: older than --max-disorder allows; duplicate: an id that counts already; malformed: no valid event; future: further ahead than --max-future allows"),
+            )
+            .arg(Arg::new("count").long("count").value_name("N").value_parser(value_parser!(u32).range(1..=1_000)).help("How many [default: 10]")),
+        )
+}
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -168,6 +241,20 @@ pub fn command() -> Command {
             .arg(Arg::new("metric").long("metric").value_name("NAME").help("Only this metric, as unique_users"))
             .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Lines of a list; 0 for all [default: 20; on a terminal all, through $PAGER or less]")),
         )
+        .subcommand(
+            subcommand(
+                "trace",
+                "Follow one event: into the log, past the watermark, into every window it counts in",
+                TRACE_AFTER,
+                &[COUNTING, LOG_KEYS].concat(),
+            )
+            .arg(Arg::new("event_id").long("event-id").value_name("ID").help("The event, as event_id says it"))
+            .arg(Arg::new("offset").long("offset").value_name("PARTITION:OFFSET").help("The record at this place, as `explain` and dead letters name it"))
+            .group(clap::ArgGroup::new("which").args(["event_id", "offset"]))
+            .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site of the event [default: any]"))
+            .arg(Arg::new("limit").long("limit").value_name("N").value_parser(value_parser!(u64)).help("Windows that are listed; 0 for all [default: 0]")),
+        )
+        .subcommand(chaos())
         .subcommand(
             subcommand(
                 "bench",

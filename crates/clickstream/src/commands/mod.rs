@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod chaos;
 mod config;
 mod doctor;
 mod down;
@@ -12,6 +13,7 @@ mod replay;
 mod serve;
 mod status;
 mod top;
+mod trace;
 mod up;
 mod up_embedded;
 mod verify;
@@ -23,6 +25,7 @@ use std::time::Duration;
 use anyhow::Result;
 pub use bench::usage;
 use clap::ArgMatches;
+use clickstream_event::Timestamp;
 use clickstream_traffic::ProducerError;
 pub use explain::text as explain_text;
 use tokio::task::JoinHandle;
@@ -35,6 +38,11 @@ use crate::console::{emit, reader_gone};
 /// Runs the command that was given.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let Some((name, matches)) = matches.subcommand() else { return Ok(ExitCode::from(2)) };
+    // the options of `chaos` are those of what it does
+    let (action, matches) = match matches.subcommand() {
+        Some((action, matches)) => (action, matches),
+        None => ("", matches),
+    };
     match name {
         "completions" => {
             if let Some(shell) = matches.get_one::<clap_complete::Shell>("shell") {
@@ -49,7 +57,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     }
     let mut settings = settings(matches)?;
     let mut settings_since = None;
-    if matches!(name, "verify" | "explain" | "serve" | "replay") {
+    if matches!(name, "verify" | "explain" | "trace" | "chaos" | "serve" | "replay") {
         settings_since = last_up::adopt(&mut settings);
     }
     if name == "replay" && matches.get_flag("embedded") {
@@ -66,10 +74,16 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
             verify::run(&config, matches.get_flag("follow"))
         }
         "explain" => {
-            let options = explain::Options::read(matches, clickstream_event::Timestamp::now())?;
+            let options = explain::Options::read(matches, Timestamp::now())?;
             last_up::must_exist(&settings)?;
             explain::run(&config, options)
         }
+        "trace" => {
+            let options = trace::Options::read(matches)?;
+            last_up::must_exist(&settings)?;
+            trace::run(&config, &options)
+        }
+        "chaos" => block_on(chaos::run(&config, chaos::Action::read(action, matches)?)),
         "top" => block_on(top::run(&config, matches)),
         "replay" => block_on(replay::run(config, replay::Options::read(matches)?)),
         "generate" => block_on(generate::run(config)),
@@ -184,6 +198,33 @@ fn addresses(steps: &Steps, dashboard: &str, collector: Option<&str>) {
     }
 }
 
+/// How a command that is shown to be copied names the data directory, with a space before it; empty for the default.
+fn data_dir_option(config: &Config) -> String {
+    let dir = &config.stack.data_dir;
+    if *dir == crate::config::default_data_dir() {
+        return String::new();
+    }
+    format!(" {}", crate::shell::option("--data-dir", &dir.to_string_lossy()))
+}
+
+/// The time of the day of a moment, `HH:MM:SS.mmm`.
+fn clock_ms(at: Timestamp) -> String {
+    at.to_string().get(11..23).unwrap_or_default().to_owned()
+}
+
+/// A length of time for people: `850 ms`, `12.3 s`, `1m 15s`. One that is negative is of a clock that was set back.
+fn length(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    let ms = ms.unsigned_abs();
+    // seconds say nothing beside hours
+    let unit = if ms < 3_600_000 { 1_000 } else { 60_000 };
+    let text = match ms {
+        ..60_000 => clickstream_top::text::duration(ms as f64),
+        _ => humantime::format_duration(Duration::from_millis(ms / unit * unit)).to_string(),
+    };
+    format!("{sign}{text}")
+}
+
 /// A table without lines around it, for lists of facts.
 fn facts<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = comfy_table::Table::new();
@@ -192,4 +233,15 @@ fn facts<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String 
         table.add_row(row);
     });
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length;
+
+    #[test]
+    fn lengths_of_time_for_people() {
+        let texts = [0, 850, 12_345, 75_400, -1_500, 7_530_000].map(length);
+        assert_eq!(texts, ["0 ms", "850 ms", "12.3 s", "1m 15s", "-1.5 s", "2h 5m"]);
+    }
 }

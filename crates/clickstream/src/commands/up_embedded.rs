@@ -20,6 +20,7 @@ use crate::config::{Config, last_up};
 use crate::console::hints;
 use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
+use crate::embedded::handed_in;
 use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
 use crate::logs::Log;
@@ -167,7 +168,8 @@ async fn serve(
     let inlet = pipeline.inlet().clone();
     let generator = config
         .generate
-        .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet).run(shutdown.clone())));
+        .then(|| tokio::spawn(Generator::new(config.generator.clone(), inlet.clone()).run(shutdown.clone())));
+    tokio::spawn(handed_in::run(layout.clone(), inlet, shutdown.clone()));
     let log = EmbeddedLog::new(&layout.embedded());
     let reporter = Reporter::new(config, "embedded", Box::new(log.clone()), collector);
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());

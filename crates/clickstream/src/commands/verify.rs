@@ -115,12 +115,9 @@ fn verdict(report: &Report) -> (&'static str, u8) {
 /// The row that stands where a difference was found.
 fn found(log: &dyn Log, difference: &Difference) -> Result<Option<serde_json::Value>> {
     let Some((partition, offset)) = difference.found_at else { return Ok(None) };
-    let mut bounds = log.bounds(difference.topic)?;
-    for (n, bound) in bounds.0.iter_mut().enumerate() {
-        *bound = if n as i32 == partition { (offset, offset + 1) } else { (0, 0) };
-    }
+    let bounds = Bounds::one(log.bounds(difference.topic)?.0.len(), partition, offset);
     let mut value = None;
-    log.read(difference.topic, &Bounds(bounds.0), &mut |record| {
+    log.read(difference.topic, &bounds, &mut |record| {
         value = record.value.map(|value| {
             serde_json::from_slice(value).unwrap_or_else(|_| json!(String::from_utf8_lossy(value)))
         });

@@ -9,11 +9,13 @@
 //! | [`pipeline`] | starts and stops the two threads that do the work |
 //! | [`writing`] | one of them: writes events to the log |
 //! | [`counting`] | the other: counts them, writes rows |
+//! | [`handed_in`] | takes records that another program hands in |
 //! | [`shards`] | counting on more than one core |
 //! | [`results`] | the topics the rows go to, and how far they have got |
 //! | [`restart`] | where the log is read again after a stop of any kind |
 
 pub mod counting;
+pub mod handed_in;
 pub mod inlet;
 pub mod pipeline;
 pub mod restart;

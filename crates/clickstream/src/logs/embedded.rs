@@ -182,4 +182,11 @@ impl Log for EmbeddedLog {
         }
         Ok(offsets)
     }
+
+    fn truth(&self, partition: i32, offset: i64) -> Result<Option<String>> {
+        let mut reader =
+            Reader::open(self.dir_of(topic::EVENTS), topic::EVENTS, partition as u32, offset as u64)?;
+        let truth = reader.next()?.and_then(|record| record.truth);
+        Ok(truth.map(|truth| String::from_utf8_lossy(truth).into_owned()))
+    }
 }

@@ -10,7 +10,7 @@ use clickstream_kafka::offsets;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Bounds, Log, LogRecord, Partition, Take};
@@ -206,6 +206,19 @@ impl Log for KafkaLog {
     fn offsets_at(&self, topic: &str, at: Timestamp) -> Result<Vec<i64>> {
         let held = offsets::held_since(&*self.asking()?, topic, at.0, ANSWERS_WITHIN);
         Ok(self.answered(topic, held)?.into_iter().map(|(_, offset, _)| offset).collect())
+    }
+
+    fn truth(&self, partition: i32, offset: i64) -> Result<Option<String>> {
+        let consumer = Arc::new(self.consumer(AHEAD_KIB)?);
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic::EVENTS, partition, Offset::Offset(offset))?;
+        consumer.assign(&assignment)?;
+        let queue = consumer.split_partition_queue(topic::EVENTS, partition);
+        let queue = queue.with_context(|| format!("no queue for partition {partition}"))?;
+        let message = next(&consumer, &queue, offset + 1)?;
+        let headers = message.as_ref().and_then(|message| message.headers());
+        let truth = headers.and_then(|headers| headers.iter().find(|header| header.key == "truth")?.value);
+        Ok(truth.map(|truth| String::from_utf8_lossy(truth).into_owned()))
     }
 }
 

@@ -6,6 +6,8 @@
 pub mod embedded;
 pub mod kafka;
 
+use std::ops::ControlFlow;
+
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::layout::Layout;
 
@@ -32,6 +34,15 @@ pub struct LogRecord<'r> {
 pub struct Bounds(pub Vec<(i64, i64)>);
 
 impl Bounds {
+    /// One record of a topic with so many partitions.
+    pub fn one(partitions: usize, partition: i32, offset: i64) -> Self {
+        let mut bounds = vec![(0, 0); partitions];
+        if let Some(bound) = bounds.get_mut(partition.max(0) as usize) {
+            *bound = (offset, offset + 1);
+        }
+        Self(bounds)
+    }
+
     /// Records at most: fewer where a topic is compacted.
     pub fn len(&self) -> u64 {
         self.0.iter().map(|(low, high)| (high - low).max(0) as u64).sum()
@@ -69,6 +80,45 @@ pub trait Log {
     ) -> anyhow::Result<Vec<(&'static str, Box<dyn Partition>)>>;
     /// Per partition the first offset whose record arrived at `at` or later; the end where there is none.
     fn offsets_at(&self, topic: &str, at: Timestamp) -> anyhow::Result<Vec<i64>>;
+    /// What generated traffic says about a record of the events in its `truth` header, if it says anything.
+    fn truth(&self, partition: i32, offset: i64) -> anyhow::Result<Option<String>>;
+
+    /// Of a part of a topic, what arrived at `at` or later.
+    fn since(&self, topic: &str, part: &Bounds, at: Timestamp) -> anyhow::Result<Bounds> {
+        // Kafka takes times before 1970 for something else
+        let from = self.offsets_at(topic, at.max(Timestamp(0)))?;
+        let since = |((low, high), from): (&(i64, i64), i64)| (from.clamp(*low, *high), *high);
+        Ok(Bounds(part.0.iter().zip(from).map(since).collect()))
+    }
+
+    /// Of a part of a topic, what arrived before `at`.
+    fn until(&self, topic: &str, part: &Bounds, at: Timestamp) -> anyhow::Result<Bounds> {
+        let to = self.offsets_at(topic, at.max(Timestamp(0)))?;
+        let until = |((low, high), to): (&(i64, i64), i64)| (*low, to.clamp(*low, *high));
+        Ok(Bounds(part.0.iter().zip(to).map(until).collect()))
+    }
+}
+
+/// Enough was read.
+#[derive(Debug, thiserror::Error)]
+#[error("enough was read")]
+struct Enough;
+
+/// Reads within bounds as [`Log::read`] does, until `take` has enough.
+pub fn read_until(
+    log: &dyn Log,
+    topic: &str,
+    part: &Bounds,
+    take: &mut dyn FnMut(LogRecord<'_>) -> ControlFlow<()>,
+) -> anyhow::Result<()> {
+    let reading = log.read(topic, part, &mut |record| match take(record) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Enough.into()),
+    });
+    match reading {
+        Err(error) if !error.is::<Enough>() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// When the first of the events within the bounds arrived.

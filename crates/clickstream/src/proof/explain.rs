@@ -1,6 +1,7 @@
 //! Why a number is what it is: the events that made it, and those that nearly did.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 use clickstream_engine::{Config, Engine, Verdict};
@@ -8,16 +9,17 @@ use clickstream_event::rows::{
     BounceRate, EntryExitPage, HumanTopPage, PageEngagement, PageMetrics, ProvisionalBounceRate, Session,
     TopPage, TrendingPage,
 };
-use clickstream_event::{Event, EventType, Record, Timestamp, decode, topic};
+use clickstream_event::{Event, EventType, Record, Timestamp, topic};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::key::RowKey;
 use super::narrow::Narrow;
 use super::prove::whole_from;
+use super::recounting::{Judged, recount};
 use super::row::{self, Row};
 use super::whole::Whole;
-use crate::logs::{Bounds, Log};
+use crate::logs::Log;
 use crate::shell;
 
 /// What a number is about.
@@ -234,7 +236,7 @@ pub struct Question {
 const AFTERWARDS_MS: i64 = 60_000;
 
 /// Rows of a window are looked for among what was written until so long after it, in milliseconds.
-const WRITTEN_WITHIN_MS: i64 = 3_600_000;
+pub(super) const WRITTEN_WITHIN_MS: i64 = 3_600_000;
 
 /// An event so near to the window is listed among those left out, in milliseconds.
 const NEAR_MS: i64 = 100;
@@ -254,11 +256,6 @@ fn order(line: &Line) -> (Timestamp, i32, i64) {
     (line.event_time, line.partition, line.offset)
 }
 
-/// Enough was read.
-#[derive(Debug, thiserror::Error)]
-#[error("enough was read")]
-struct Stop;
-
 /// Recounts the window and lists what it is made of.
 pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Explanation> {
     let Question { site_id, subject, window_end, narrow, keep } = question;
@@ -276,9 +273,7 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     // what counts in the window arrived after it began; what came before decides who was a labelled bot, which sessions go on, and
     // which events are copies
     let reach = Whole::reach_ms(windows, config.session_gap_ms).max(config.dedup_horizon_ms);
-    let from = log.offsets_at(topic::EVENTS, Timestamp(window_start.0 - reach))?;
-    let part =
-        Bounds(bounds.0.iter().zip(&from).map(|((low, high), from)| ((*from).max(*low), *high)).collect());
+    let part = log.since(topic::EVENTS, &bounds, Timestamp(window_start.0 - reach))?;
     let whole_from = whole_from(log, &bounds)?;
     if let Some(first) = whole_from.filter(|first| *first > window_start) {
         bail!(
@@ -304,19 +299,11 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         open: Vec::new(),
         labelled: HashMap::new(),
     };
-    let reading = log.read(topic::EVENTS, &part, &mut |record| {
-        // once the window has ended nothing can count in it, but records that nearly did may follow for a while
-        if engine.watermark().is_some_and(|watermark| watermark.0 >= window_end.0 + AFTERWARDS_MS) {
-            return Err(Stop.into());
-        }
-        let decoded = decode(record.value.unwrap_or_default(), record.arrival, config.rules);
-        let verdict = match &decoded {
-            Ok(decoded) => engine.push_record(record.partition as usize, record.arrival, decoded),
-            Err(rejection) => Verdict::Rejected(rejection.clone()),
-        };
-        match &decoded {
+    recount(log, &mut engine, config.rules, &part, &mut |judged, engine| {
+        let Judged { record, decoded, verdict } = judged;
+        match decoded {
             Ok(Record::Event(event, ts)) => {
-                explanation.event(record.partition, record.offset, event, *ts, &verdict)
+                explanation.event(record.partition, record.offset, event, *ts, verdict)
             }
             Ok(Record::Heartbeat(_)) => {}
             Err(rejection) => explanation.rejected(
@@ -328,14 +315,14 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
             ),
         }
         if engine.has_closed() {
-            explanation.take(&mut engine, config.session_gap_ms);
+            explanation.take(engine, config.session_gap_ms);
         }
-        Ok(())
-    });
-    match reading {
-        Err(error) if !error.is::<Stop>() => return Err(error),
-        _ => {}
-    }
+        // once the window has ended nothing can count in it, but records that nearly did may follow for a while
+        match engine.watermark() {
+            Some(watermark) if watermark.0 >= window_end.0 + AFTERWARDS_MS => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    })?;
     explanation.take(&mut engine, config.session_gap_ms);
     explanation.decide(Timestamp(i64::MAX));
     explanation.ended = engine.watermark().is_some_and(|watermark| watermark.0 >= window_end.0 - 1);
@@ -533,17 +520,10 @@ impl Explanation {
     /// Puts the newest rows of the result topics beside those of the recount.
     fn find_written(&mut self, log: &dyn Log, gap_ms: i64) -> Result<()> {
         for name in topic::RESULTS {
-            let bounds = log.bounds(name)?;
-            let from = log.offsets_at(name, self.window_start)?;
-            let to = log.offsets_at(name, Timestamp(self.window_end.0 + WRITTEN_WITHIN_MS))?;
-            let part = bounds
-                .0
-                .iter()
-                .zip(from)
-                .zip(to)
-                .map(|(((low, high), from), to)| (from.max(*low), to.min(*high)));
+            let part = log.since(name, &log.bounds(name)?, self.window_start)?;
+            let part = log.until(name, &part, Timestamp(self.window_end.0 + WRITTEN_WITHIN_MS))?;
             let mut found = Vec::new();
-            log.read(name, &Bounds(part.collect()), &mut |record| {
+            log.read(name, &part, &mut |record| {
                 if let Some(row) = record.value.and_then(|value| Row::parse(name, value))
                     && self.takes(&row, gap_ms)
                 {

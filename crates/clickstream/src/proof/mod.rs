@@ -23,9 +23,11 @@ pub mod narrow;
 pub mod prove;
 pub mod proven;
 mod reading;
+pub mod recounting;
 pub mod report;
 pub mod row;
 pub mod timing;
+pub mod trace;
 pub mod whole;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

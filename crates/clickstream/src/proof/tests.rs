@@ -1,6 +1,7 @@
 //! The proof accepts what a brute-force recount wrote, and refutes every kind of corruption of it.
 
 mod memory;
+mod traced;
 
 use std::collections::BTreeMap;
 

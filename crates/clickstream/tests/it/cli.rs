@@ -41,6 +41,14 @@ fn bad_input_is_explained() {
     refused(&["up", "--collector-keys", "shop"], &["collector-keys is `shop`", "shop=8fJ2kQ"]);
     refused(&["up", "--collector-keys", "a=k,b=k"], &["the key k opens two sites"]);
     refused(&["up", "--collector-time", "sun"], &["one of arrival, client"]);
+    refused(&["trace", "--offset", "5"], &["--offset is `5`", "2:18432"]);
+    refused(&["trace", "--engine", "embedded"], &["up --embedded"]);
+    refused(&["chaos"], &["Examples:", "kill", "pause", "inject"]);
+    refused(&["chaos", "kill", "zookeeper"], &["zookeeper", "taskmanager"]);
+    refused(&["chaos", "kill", "kafka"], &["nothing runs in", "clickstream up"]);
+    refused(&["chaos", "inject", "late"], &["nothing runs in", "clickstream up"]);
+    refused(&["chaos", "pause", "kafka", "--for", "ever"], &["--for is `ever`", "5s"]);
+    refused(&["chaos", "inject", "late", "--count", "0"], &["--count", "1"]);
     refused(&["nonsense"], &["nonsense"]);
 }
 

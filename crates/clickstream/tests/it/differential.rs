@@ -96,6 +96,7 @@ fn compare(mut feed: Feed) {
     println!("{} records written after {:.1} s", feed.records.len(), began.elapsed().as_secs_f64());
     world.up(&["--no-generate"]);
     println!("job runs after {:.1} s", began.elapsed().as_secs_f64());
+    crate::chaos::refuses_external(world.data_dir());
     until("the last window is written", Duration::from_secs(120), || {
         rows_of(&world, topic::SITE_METRICS)
             .values()

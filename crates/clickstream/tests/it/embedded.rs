@@ -128,6 +128,9 @@ fn a_forged_row_is_refuted_and_a_number_explained() {
     until("some windows", Duration::from_secs(30), || (windows(dir.path()).len() >= 3).then_some(()));
     let status = on("status", dir.path()).arg("--json").output();
     assert!(status.is_ok());
+    crate::trace::check(dir.path(), 5);
+    crate::chaos::check_injections(dir.path());
+    crate::chaos::refuses_embedded(dir.path());
     running.interrupt();
     assert_eq!(verify(dir.path()).1, 0);
 

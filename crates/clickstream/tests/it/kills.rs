@@ -53,14 +53,18 @@ fn rows_equal_a_recount_after_killing_everything() {
     let mut world = World::new(&options);
     world.up(&SPOILT);
     wait_for_results(&world, "the start", Instant::now());
+    crate::trace::check(world.data_dir(), 4);
+    crate::chaos::check_injections(world.data_dir());
+    crate::chaos::pause(world.data_dir(), "taskmanager");
     let mut visitor = None;
     for component in ["taskmanager", "kafka", "jobmanager", "sql-gateway"] {
         if component == "jobmanager" {
             visitor = Some(Visitor::come(&world));
         }
         let job = world.status()["job"]["id"].clone();
-        let pid = world.kill(component);
         let killed = Instant::now();
+        let told = crate::chaos::kill(world.data_dir(), component);
+        let pid = told["pid"].as_i64().unwrap() as i32;
         until("it is started again and everything runs", Duration::from_secs(120), || {
             let status = world.status();
             let again = world.pid(component).is_some_and(|again| again != pid);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
+mod chaos;
 mod cli;
 mod collector;
 mod differential;
@@ -16,3 +17,4 @@ mod plan;
 mod recount;
 mod replay;
 mod serve;
+mod trace;
