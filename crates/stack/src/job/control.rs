@@ -11,7 +11,7 @@ use crate::flink::checkpoint::{self, Checkpoint};
 use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::options;
-use crate::job::outage::{Finding, Outage};
+use crate::job::outage::{self, Finding, Outage};
 use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
 use crate::job::rhythm::Rhythm;
@@ -249,7 +249,7 @@ impl JobControl {
         let windows = self.parameters.windows;
         let slide = Duration::from_millis(windows.slide_ms().unsigned_abs());
         let mut checkpoints = Rhythm::new(self.execution.checkpoint_interval, slide);
-        let mut outage = Outage::new(windows.size_ms());
+        let mut watched = Outage::new(windows.size_ms());
         let mut asked_at = None;
         loop {
             tokio::time::sleep(Duration::from_millis(500) + pause).await;
@@ -261,7 +261,8 @@ impl JobControl {
                 }
             };
             let away = healthy_at.elapsed().unwrap_or_default();
-            let mut expired = away > SLACK / 2;
+            // a shorter outage is judged by how far the watermark fell back
+            let mut expired = away > outage::LIMIT;
             if let Some(job) = &job {
                 self.note(|status| status.state.clone_from(&job.state));
             }
@@ -269,10 +270,13 @@ impl JobControl {
                 continue;
             }
             let is_running = job.as_ref().is_some_and(Job::is_running);
-            if is_running && let Some(told) = self.telemetry().filter(|told| Some(told.at) != asked_at) {
+            let is_news = |told: &Arc<Telemetry>| {
+                Some(told.at) != asked_at && job.as_ref().is_some_and(|job| job.id == told.job)
+            };
+            if is_running && let Some(told) = self.telemetry().filter(is_news) {
                 asked_at = Some(told.at);
                 let finding =
-                    told.watermark.map_or(Finding::Sound, |watermark| outage.see(told.at, watermark));
+                    told.watermark.map_or(Finding::Sound, |watermark| watched.see(told.at, watermark));
                 expired |= finding == Finding::Expired;
                 self.note(|status| {
                     status.too_slow_ms = match finding {
@@ -309,7 +313,7 @@ impl JobControl {
                             pause = Duration::ZERO;
                             if expired {
                                 healthy_at = SystemTime::now();
-                                outage.reset();
+                                watched.reset();
                             }
                         }
                         Err(error) => {
