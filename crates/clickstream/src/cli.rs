@@ -165,7 +165,7 @@ pub fn command() -> Command {
         "Examples:\n  clickstream up\n  clickstream up --rate 5000\n  clickstream up --window 1m --slide 5s --inject-late 0.01\n  clickstream up --kafka localhost:9092 --no-generate\n  clickstream up --json | jq .",
         &[],
     )
-    .arg(Arg::new("embedded").long("embedded").action(ArgAction::SetTrue).help("Same as --engine embedded").help_heading("General"));
+    .arg(Arg::new("embedded").long("embedded").conflicts_with("engine").action(ArgAction::SetTrue).help("Same as --engine embedded").help_heading("General"));
     Command::new("clickstream")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Real-time clickstream analytics on Apache Kafka and Apache Flink, up with one command")
@@ -202,7 +202,7 @@ pub fn command() -> Command {
                 .arg(Arg::new("keep_time").long("keep-time").action(ArgAction::SetTrue).help("Keep the log's own times, into a log that is empty; otherwise the first line is now"))
                 .arg(Arg::new("reorder").long("reorder").value_name("TIME").help("Lines may be so much older than the newest before them; older ones are left out [default: 5s]"))
                 .arg(Arg::new("salt").long("salt").value_name("TEXT").help("Key of the visitors' hashes [default: random, kept in the data directory]"))
-                .arg(Arg::new("embedded").long("embedded").action(ArgAction::SetTrue).help("Count in this process, into files; same as --engine embedded")),
+                .arg(Arg::new("embedded").long("embedded").conflicts_with("engine").action(ArgAction::SetTrue).help("Count in this process, into files; same as --engine embedded")),
         )
         .subcommand(subcommand("status", "Show what runs: processes, their addresses and logs, and the job", "Example:\n  clickstream status --json", &["data_dir", "json"]))
         .subcommand(subcommand("doctor", "Check this machine: Java, Maven, memory, disk, ports; and say how to get what is missing", "", &["data_dir", "json", "kafka", "flink", "flink_gateway", "kafka_port", "flink_port", "gateway_port", "http_port", "collector", "collector_port"]))

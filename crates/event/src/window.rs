@@ -18,7 +18,8 @@ pub enum WindowError {
     /// The slide does not divide the size.
     #[error(
         "a window of {size_s} s cannot slide by {slide_s} s: the slide must divide the window, so that every event \
-         counts in the same number of windows; the nearest windows that work are {below_s} s and {above_s} s"
+         counts in the same number of windows; {}",
+        that_work(*below_s, *above_s)
     )]
     NotDivided {
         /// Window size in seconds.
@@ -33,6 +34,14 @@ pub enum WindowError {
     /// So many slides in a window that a job with one counter for each would not fit a method of the JVM.
     #[error("a window of {0} slides is too fine: at most {max} slides fit a window; use a longer slide", max = Windows::MAX_SLICES)]
     TooFine(i64),
+}
+
+fn that_work(below_s: i64, above_s: i64) -> String {
+    if below_s == above_s {
+        format!("the shortest window that works is {above_s} s")
+    } else {
+        format!("the nearest windows that work are {below_s} s and {above_s} s")
+    }
 }
 
 impl Windows {

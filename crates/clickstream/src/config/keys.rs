@@ -178,7 +178,7 @@ pub const KEYS: &[Key] = &[
         URLS,
         "Drop fragments even where they are routes (#/cart); other fragments are always dropped",
     ),
-    key("kafka", Form::Value("HOST:PORT"), "", STACK, "Use this Kafka instead of starting one"),
+    key("kafka", Form::Value("HOST:PORT"), "", STACK, "Use this Kafka, not one of our own"),
     key(
         "flink",
         Form::Value("URL"),

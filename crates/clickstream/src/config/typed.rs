@@ -177,6 +177,9 @@ impl Config {
         if sites.is_empty() || !sites.iter().all(|site| is_site_name(site)) {
             return Err(read.wrong("site", "a name, or several separated by commas, is needed"));
         }
+        if let Some(twice) = (1..sites.len()).find(|n| sites[..*n].contains(&sites[*n])) {
+            return Err(read.wrong("site", &format!("`{}` stands there twice", sites[twice])));
+        }
         let duration = read.optional_time("duration")?;
         let key = read.choice(
             "key",
