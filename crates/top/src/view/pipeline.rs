@@ -130,10 +130,10 @@ fn open_windows(status: &Value, now: Timestamp, theme: Theme, area: Rect, frame:
         }
         let left = (end - now.0) as f64;
         // it has ended, and waits for the watermark
-        let ends = if left < 0.0 {
-            format!("overdue by {}", duration(-left))
-        } else {
-            format!("ends in {}", duration(left))
+        let ends = match left {
+            left if left >= 0.0 => format!("ends in {}", duration(left)),
+            left if left >= -OVERDUE_MS => "ends now".to_owned(),
+            left => format!("overdue by {}", duration(-left)),
         };
         let filled = bar(share, room);
         let pad = "·".repeat(room.saturating_sub(width(&filled)));
