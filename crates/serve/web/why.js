@@ -93,7 +93,7 @@ export async function explain(subject) {
   const events = el("div", {});
   fill(dialog,
     el("h2", { id: "why-title" }, subject.title),
-    subject.value ? el("p.big", {}, subject.value) : null,
+    subject.value ? el(`p.big${subject.value.length > 14 ? ".long" : ""}`, {}, subject.value) : null,
     el("p", {}, [subject.page ? `Page ${cut(subject.page, 400)}. ` : "", subject.end ? `Window up to ${clock(subject.end)}.` : ""].join("")),
     proven,
     el("h3", {}, "What it means"),
