@@ -71,7 +71,7 @@ pub fn start(desk: &Desk, address: &str) -> Response {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>clickstream collector</title>
-<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}}pre{{white-space:pre-wrap;padding:.7rem;border:1px solid #8886;border-radius:.4rem}}td{{padding:.2rem 1rem .2rem 0;vertical-align:top}}</style>
+<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}}pre,code{{overflow-wrap:anywhere}}pre{{white-space:pre-wrap;padding:.7rem;border:1px solid #8886;border-radius:.4rem}}td{{padding:.2rem 1rem .2rem 0;vertical-align:top}}</style>
 <h1>clickstream collector</h1>
 <p>This port takes events of web sites. Nothing can be read here; the dashboard is on another port.</p>
 <h2>A page of yours</h2>

@@ -52,12 +52,27 @@ export function follow(site, on) {
       on.state(false);
       // always our own reconnect: it also works after the server refused
       source.close();
+      clearTimeout(timer);
       if (!ended) {
         timer = setTimeout(open, wait);
         wait = Math.min(wait * 2, 10_000);
       }
     };
   };
+  // who comes back to the page, or into the network, does not wait
+  const again = () => {
+    if (ended || document.hidden || source.readyState !== EventSource.CLOSED) return;
+    clearTimeout(timer);
+    open();
+  };
+  document.addEventListener("visibilitychange", again);
+  addEventListener("online", again);
   open();
-  return () => { ended = true; clearTimeout(timer); source?.close(); };
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+    source?.close();
+    document.removeEventListener("visibilitychange", again);
+    removeEventListener("online", again);
+  };
 }

@@ -106,9 +106,10 @@ function strip() {
   box.textContent = !proof || proof.state === "off" ? ""
     : proof.state === "proven" ? `✓ proven up to ${clock(proof.up_to)}`
     : proof.state === "refuted" ? `✗ ${proof.message ?? "the recount differs"}` : "○ first proof under way";
+  by("legend").hidden = !proof || proof.state === "off";
 }
 let lastStrip = 0;
-watch(["connection", "site-metrics", "at"], strip);
+watch(["connection", "site-metrics", "at", "proof"], strip);
 
 // windows of the past
 async function go(find) {
@@ -150,7 +151,10 @@ funnel(beside);
 [flow, paths, bounce, engagement, sessions, letters].forEach((make) => make(place));
 
 // sites
+let patience = 1_000;
 async function sites() {
+  // one reader of a server that is gone is enough: the stream tries again
+  if (state.site && !state.connected) return void setTimeout(sites, 10_000);
   try {
     const answer = await get("/sites", { limit: 200 });
     const select = by("site");
@@ -163,9 +167,10 @@ async function sites() {
       select.value = answer.default;
       show(answer.default);
     }
-  } catch { /* the stream says that there is no connection */ }
+    patience = 1_000;
+  } catch { patience = Math.min(patience * 2, 10_000); /* the stream says that there is no connection */ }
   // until there is a site, look often
-  setTimeout(sites, state.site ? 30_000 : 1_000);
+  setTimeout(sites, state.site ? 30_000 : patience);
 }
 by("site").addEventListener("change", () => { choose(null); show(by("site").value); });
 if (location.hash === "#pipeline") select(tabs[1]);

@@ -226,8 +226,9 @@ const LISTS = {
 /** Reads everything anew: at the start, and when the stream had a gap. What is looked at first is asked for first; all is shown as it comes. */
 export async function load() {
   const { site: site_id, at } = state;
+  let lost = false;
   const read = async (path, parameters, use, ...kinds) => {
-    const answer = await get(path, parameters).catch(() => null);
+    const answer = await get(path, parameters).catch((error) => { lost ||= !error.status; return null; });
     // another site or window may have been chosen meanwhile
     if (!answer || state.site !== site_id || state.at !== at) return;
     use(answer);
@@ -250,7 +251,7 @@ export async function load() {
     read("/pipeline", {}, (overview) => {
       state.canExplain = overview.explain;
       state.explainOptions = overview.explain_options ?? [];
-      state.status = overview.status ?? state.status;
+      if (overview.status) report(overview.status);
     }, "pipeline"),
     read("/anomalies", { site_id, to: upTo(at), limit: ANOMALIES }, (anomalies) => { state.anomalies = anomalies.rows; }, "anomalies"),
     ...Object.keys(LISTS).filter((kind) => kind !== "top-pages").map(list),
@@ -259,7 +260,7 @@ export async function load() {
   ];
   await Promise.all(first);
   await Promise.all(rest);
-  if (state.site === site_id && state.at === at) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id, at);
+  if (!lost && state.site === site_id && state.at === at) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id, at);
 }
 
 /** What happened up to the end of a window; instants asked for are those before the one named. */
@@ -380,8 +381,12 @@ export function show(site) {
   changed("at");
   leave = follow(site, {
     frame: take,
-    pipeline: (status) => { state.status = status; changed("pipeline"); },
-    state: (connected) => { state.connected = connected; changed("connection"); },
+    pipeline: report,
+    state: (connected) => {
+      state.connected = connected;
+      changed("connection");
+      if (connected && owed) gap();
+    },
     gap,
   });
   // not only when the stream is there; whatever falls between both is read again soon after
@@ -389,11 +394,27 @@ export function show(site) {
 }
 
 let loaded = 0;
+/** Whether all has to be read anew as soon as there is a connection. */
+let owed = false;
 /** Reads all anew, but not again and again: a client that was too slow is not made faster by more to do. */
 function gap() {
   const wait = loaded + 10_000 - Date.now();
   clearTimeout(gap.timer);
-  gap.timer = setTimeout(() => { loaded = Date.now(); load(); }, Math.max(0, wait));
+  gap.timer = setTimeout(() => {
+    // without a server every one of these questions would only be an error on the console
+    owed = loaded > 0 && !state.connected;
+    if (owed) return;
+    loaded = Date.now();
+    load();
+  }, Math.max(0, wait));
+}
+
+/** Takes what the pipeline says of itself. A new state of the proof is news of its own: it marks rows that came long before. */
+export function report(status) {
+  const said = ({ proof }) => `${proof?.state} ${proof?.up_to}`;
+  const news = !state.status || said(status) !== said(state.status);
+  state.status = status;
+  changed("pipeline", ...(news ? ["proof"] : []));
 }
 
 /** `proven`, `open` or `refuted`: what the recount says of a window. */

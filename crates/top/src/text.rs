@@ -92,6 +92,37 @@ pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0))
 }
 
+/// A number with three significant digits, or all those of a greater whole one; what is nearly nothing is not said to be nothing.
+pub fn significant(n: f64) -> String {
+    let places = match n.abs() {
+        size if n.fract() == 0.0 || size >= 99.95 => 0,
+        size if size < 0.001 => return if n < 0.0 { ">-0.001" } else { "<0.001" }.into(),
+        size if size < 0.0995 => 4,
+        size if size < 0.9995 => 3,
+        size if size < 9.995 => 2,
+        _ => 1,
+    };
+    let text = format!("{n:.places$}");
+    if places == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// As many of the items as fit beside each other; of the rest is said how many they are: `late 12 · not_json 3 · +2 more`.
+pub fn whole_items(items: &[String], columns: usize) -> String {
+    const BETWEEN: &str = " · ";
+    for shown in (0..=items.len()).rev() {
+        let left = items.len() - shown;
+        let mut parts = items[..shown].to_vec();
+        if left > 0 {
+            parts.push(if shown == 0 { format!("{left} kinds") } else { format!("+{left} more") });
+        }
+        let text = parts.join(BETWEEN);
+        if width(&text) <= columns {
+            return text;
+        }
+    }
+    String::new()
+}
+
 /// Milliseconds as `850 ms`, `12.3 s`, `4:05` or `2:10:00`.
 pub fn duration(ms: f64) -> String {
     let s = ms / 1e3;
@@ -144,6 +175,27 @@ mod tests {
     #[test]
     fn growth_from_nothing_is_new() {
         assert_eq!((grown(0, 5_021.0), grown(10, 3.0)), ("new".to_owned(), "+300 %".to_owned()));
+    }
+
+    #[test]
+    fn three_digits_tell_something_from_nothing() {
+        let shown =
+            [0.0, 0.00002, 0.0123, 0.0996, 0.1, 0.4567, 9.25, 9.996, 96.5, 412.0, 412.4, 98_765.4, -0.5]
+                .map(significant);
+        let expected = [
+            "0", "<0.001", "0.0123", "0.1", "0.1", "0.457", "9.25", "10", "96.5", "412", "412", "98765",
+            "-0.5",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn an_item_is_shown_whole_or_counted() {
+        let items = ["late 12", "not_json 3", "unknown_event_type 358"].map(str::to_owned);
+        assert_eq!(whole_items(&items, 80), "late 12 · not_json 3 · unknown_event_type 358");
+        assert_eq!(whole_items(&items, 44), "late 12 · not_json 3 · +1 more");
+        assert_eq!(whole_items(&items, 18), "late 12 · +2 more");
+        assert_eq!((whole_items(&items, 10), whole_items(&items, 3)), ("3 kinds".into(), String::new()));
     }
 
     #[test]

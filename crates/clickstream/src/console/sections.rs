@@ -170,7 +170,7 @@ fn funnel(window: &Window, width: usize, paint: Paint<'_>) -> String {
     let steps = [
         ("sessions", funnel.sessions, funnel.sessions),
         ("viewed a page", funnel.viewed, funnel.sessions),
-        ("put into cart", funnel.carted, funnel.viewed),
+        ("put into the cart", funnel.carted, funnel.viewed),
         ("purchased", funnel.purchased, funnel.carted),
     ];
     let rows = steps.iter().enumerate().map(|(n, (name, count, before))| {

@@ -58,7 +58,7 @@ impl WindowView {
             format!("{} events", thousands(site.event_count)),
             format!("{} users", thousands(site.unique_users)),
             format!("{} sessions", thousands(site.active_sessions)),
-            format!("{conversion} buy"),
+            format!("conversion {conversion}"),
             format!("{} revenue", money(&site.revenue.to_string())),
         ];
         while facts.join(" · ").chars().count() > width && facts.len() > 1 {
@@ -255,7 +255,7 @@ mod tests {
         view.log_begins = Some(window().site.window_start);
         let wide = view.draw(&window(), View::Top, &VecDeque::new(), 120, false);
         assert!(!wide.contains("filling"));
-        assert!(wide.contains("2.1 % buy · 12 345.50 revenue") && wide.contains('█'), "{wide}");
+        assert!(wide.contains("conversion 2.1 % · 12 345.50 revenue") && wide.contains('█'), "{wide}");
         // colour changes no column
         let coloured = view.draw(&window(), View::Top, &VecDeque::new(), 120, true);
         assert!(coloured.contains('\u{1b}'));

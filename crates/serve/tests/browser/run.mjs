@@ -122,7 +122,7 @@ await check('comparison', {}, async (tab) => {
   const newest = Date.parse(history.at(-1));
   assert.equal(compared !== null, newest - 40_000 >= first, `${history[0]} to ${history.at(-1)}, compared with ${compared}`);
   const change = await tab.textContent('.kpi[aria-label="Page views"] .change');
-  assert.match(change, compared ? /vs\./ : /compared from/);
+  assert.match(change, compared ? /vs\. .* ago/ : /comparison from \d\d:\d\d$/);
 });
 
 await check('without bots', {}, async (tab) => {
@@ -185,6 +185,8 @@ await check('why of everything', {}, async (tab) => {
   await bot.waitFor({ timeout: 30_000 });
   const user = await explained(tab, bot);
   assert.match(user, /--user \S+ --window-end/);
+  assert.match(user, /Rule “(declared|fast|metronome|repeated|crawl)”/);
+  assert.doesNotMatch(user, /spike|drop/);
   assert.doesNotMatch(user, /no window ends at/);
 });
 
@@ -219,6 +221,77 @@ await check('dark', { colorScheme: 'dark' }, async (tab) => {
   assert.ok(r + g + b < 200, `the page is dark: ${r} ${g} ${b}`);
   await accessible(tab);
 });
+
+await check('proof marks', { viewport: { width: 390, height: 844 } }, async (tab) => {
+  await shown(tab);
+  await tab.waitForFunction(async () => (await import('/web/state.js')).state.status?.proof.state === 'proven', null, { timeout: 30_000 });
+  assert.match(await tab.locator('#legend').innerText(), /✓ .+ ○ /);
+  // who looks back gets no more rows: what a mark says may only come from the proof
+  await tab.click('#earlier');
+  await tab.waitForFunction(async () => {
+    const { state, now } = await import('/web/state.js');
+    return state.at && now()?.window_end === state.at && state.latest['top-pages']?.window_end === state.at;
+  });
+  await tab.waitForTimeout(2_500);
+  // and no reports but ours
+  await tab.evaluate(async () => {
+    const { state } = await import('/web/state.js');
+    let status = state.status;
+    Object.defineProperty(state, 'status', { get: () => status, set: (next) => { if (next.ours) status = next; } });
+  });
+  const marks = (upTo) => tab.evaluate(async (up_to) => {
+    const { report, state } = await import('/web/state.js');
+    report({ ...state.status, ours: true, proof: { ...state.status.proof, state: 'proven', up_to } });
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 300)));
+    return [...document.querySelectorAll('.mark')].filter((mark) => mark.checkVisibility()).map((mark) => `${mark.textContent} ${mark.title.split('up to ')[1]}`);
+  }, upTo);
+  const clock = (text) => tab.evaluate(async (at) => (await import('/web/format.js')).clock(at), text);
+  for (const [upTo, sign] of [['2020-01-01T00:00:00.000Z', '○'], ['2999-01-01T00:00:00.000Z', '✓']]) {
+    const found = await marks(upTo);
+    assert.ok(found.length >= 12, `${found.length} marks`);
+    assert.deepEqual(new Set(found), new Set([`${sign} ${await clock(upTo)}`]));
+    assert.match(await tab.textContent('#proof'), new RegExp(await clock(upTo)));
+  }
+});
+
+/** A job of Flink with more tasks than fit side by side. */
+const JOB = {
+  state: 'RUNNING',
+  vertices: Array.from({ length: 9 }, (_, depth) => Array.from({ length: depth ? 7 : 1 }, (_, n) => ({
+    id: `${depth}-${n}`, name: `SlidingUserCounts[${10 * depth + n}] -> Calc[1]`, parallelism: 2, status: 'RUNNING', inputs: depth ? [depth > 1 ? `${depth - 1}-${n}` : '0-0'] : [],
+    per_second: [1000, 500], busy: 0.4, back_pressured: 0.02, idle: 0.58,
+  }))).flat(),
+};
+
+for (const [name, width, height] of [['phone', 390, 844], ['desk', 1280, 900]]) {
+  await check(`the job on a ${name}`, { hash: '/#pipeline', viewport: { width, height } }, async (tab) => {
+    await tab.waitForFunction(async () => (await import('/web/state.js')).state.status?.slide_ms);
+    await tab.evaluate(async (job) => {
+      const { report, state } = await import('/web/state.js');
+      let status = { ...state.status, engine: 'flink', job };
+      Object.defineProperty(state, 'status', { get: () => status, set: (next) => { status = { ...next, engine: 'flink', job }; } });
+      report(state.status);
+    }, JOB);
+    await tab.waitForSelector('.task');
+    await tab.waitForTimeout(600);
+    const seen = () => tab.evaluate(() => {
+      const [box, first] = [document.querySelector('.job'), document.querySelector('.task')].map((element) => element.getBoundingClientRect());
+      const job = document.querySelector('.job');
+      const hint = job.parentElement.querySelector('.more');
+      return { left: first.left - box.left, top: first.top - box.top, wide: job.scrollWidth - job.clientWidth, hint: hint.checkVisibility() ? hint.textContent : '', screen: document.documentElement.scrollWidth };
+    });
+    const at = await seen();
+    assert.ok(at.left < 20 && at.top < 40, `the first task stands at the top left: ${JSON.stringify(at)}`);
+    assert.ok(at.screen <= width, 'the page is not wider than the screen');
+    if (name === 'phone') assert.ok(at.wide <= 0, `a list needs no scrolling sideways: ${at.wide}`);
+    else {
+      assert.ok(at.wide > 100 && /right/.test(at.hint), `what is cut says so: ${JSON.stringify(at)}`);
+      await tab.$eval('.job', (job) => { job.scrollLeft = job.scrollWidth; });
+      await tab.waitForFunction(() => /left/.test(document.querySelector('.job').parentElement.querySelector('.more').textContent));
+    }
+    await accessible(tab);
+  });
+}
 
 await check('phone', { viewport: { width: 390, height: 844 } }, async (tab) => {
   await shown(tab);

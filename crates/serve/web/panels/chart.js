@@ -6,10 +6,30 @@ import { panel } from "../panel.js";
 import { field, lookAt, state, watch } from "../state.js";
 import { NAMES } from "./anomalies.js";
 
+const HEIGHT = 270;
+
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const MARKS = { traffic_spike: "--accent", traffic_drop: "--bad", bot: "--warn", unusual_user: "--warn" };
 
-/** Draws a triangle for each anomaly, above the line for a spike, below it for a drop, at the foot for users. */
+const SHAPES = { traffic_spike: "▲", traffic_drop: "▼" };
+/** Room that a mark needs, in pixels: of what lies closer together one mark is drawn. */
+const ROOM = 18;
+
+/** Anomalies as marks that do not touch: `{x, kind, n}` for those of a kind within so many pixels. */
+function gathered(anomalies, place, room) {
+  const marks = new Map();
+  for (const { kind, detected_at: at } of anomalies) {
+    const x = place(Date.parse(at) / 1000);
+    // users of both kinds stand in one line
+    const line = kind.startsWith("traffic") ? kind : "users";
+    const key = `${line} ${Math.floor(x / room)}`;
+    if (!marks.has(key)) marks.set(key, { x: (Math.floor(x / room) + 0.5) * room, kind, n: 0 });
+    marks.get(key).n += 1;
+  }
+  return [...marks.values()];
+}
+
+/** Draws a triangle for spikes and drops at the top, a dot for users at the foot: the larger, the more there are about then. */
 function marks() {
   return {
     hooks: {
@@ -18,13 +38,12 @@ function marks() {
         const { left, top, width, height } = plot.bbox;
         const dpr = devicePixelRatio;
         ctx.save();
-        for (const anomaly of shown()) {
-          const x = plot.valToPos(Date.parse(anomaly.detected_at) / 1000, "x", true);
+        for (const { x, kind, n } of gathered(shown(), (at) => plot.valToPos(at, "x", true), ROOM * dpr)) {
           if (x < left || x > left + width) continue;
-          const traffic = anomaly.kind.startsWith("traffic");
-          ctx.fillStyle = ctx.strokeStyle = color(MARKS[anomaly.kind] ?? "--muted");
-          const size = 5 * dpr;
-          const y = traffic ? top + size * 2 : top + height - size;
+          const traffic = kind.startsWith("traffic");
+          ctx.fillStyle = ctx.strokeStyle = color(MARKS[kind] ?? "--muted");
+          const size = (traffic ? 5 : Math.min(6, 2 + Math.sqrt(n))) * dpr;
+          const y = traffic ? top + size * 2 : top + height - 8 * dpr;
           if (traffic) {
             ctx.globalAlpha = 0.35;
             ctx.lineWidth = dpr;
@@ -32,10 +51,10 @@ function marks() {
             ctx.beginPath(); ctx.moveTo(x, top + size * 2); ctx.lineTo(x, top + height); ctx.stroke();
             ctx.globalAlpha = 1;
           }
-          const up = anomaly.kind === "traffic_drop" ? -1 : 1;
+          const up = kind === "traffic_drop" ? -1 : 1;
           ctx.beginPath();
           if (traffic) { ctx.moveTo(x, y - up * size); ctx.lineTo(x + size, y + up * size); ctx.lineTo(x - size, y + up * size); }
-          else ctx.arc(x, y - size, size * 0.8, 0, 7);
+          else ctx.arc(x, y, size, 0, 7);
           ctx.fill();
         }
         ctx.restore();
@@ -69,12 +88,14 @@ export function chart(parent) {
     const grid = { stroke: color("--line"), width: 1 };
     const axis = { stroke: color("--muted"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     plot = new uPlot({
-      width: Math.max(200, box.clientWidth), height: 270,
+      width: Math.max(200, box.clientWidth), height: HEIGHT,
+      // half of the last time stands right of the line
+      padding: [8, 28, 0, 0],
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
       legend: { live: true, isolate: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.12)] } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, ticks) => times(ticks), space: 90 },
+        { ...axis, grid: { show: false }, values: (_, ticks) => times(ticks), space: 90, size: (_, texts) => (texts?.some((text) => text.includes("\n")) ? 46 : 30) },
         { ...axis, size: 52, values: (_, ticks) => ticks.map(compact) },
       ],
       series: [
@@ -109,12 +130,13 @@ export function chart(parent) {
     const kinds = [...new Set(shown().map((anomaly) => anomaly.kind))];
     if (drawn !== kinds.join()) {
       drawn = kinds.join();
-      fill(keys, ...kinds.map((kind) => el("span", {}, el(`span.badge.${kind}`, {}, NAMES[kind] ?? kind))));
+      fill(keys, ...kinds.map((kind) => el("span", {}, el(`span.badge.${kind}`, {}, NAMES[kind] ?? kind), SHAPES[kind] ?? "●")),
+        kinds.some((kind) => !(kind in SHAPES)) ? el("span", {}, "the larger a dot, the more of them about then") : null);
     }
     if (plot) plot.setData(data());
     else if (list.length) make();
   };
-  new ResizeObserver(() => { if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: 270 }); }).observe(box);
+  new ResizeObserver(() => { if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: HEIGHT }); }).observe(box);
   watch(["site-metrics", "page", "anomalies"], draw);
   watch(["theme"], () => { if (plot) make(); });
   draw();

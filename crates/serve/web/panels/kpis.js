@@ -1,12 +1,15 @@
 // The five numbers at the top, against the window before.
 import { el, fill } from "../dom.js";
-import { amount, change, clock, compact, count, percent } from "../format.js";
+import { amount, change, clock, compact, count, duration, percent, time } from "../format.js";
 import { alsoBots, mark, whyButton } from "../panel.js";
 import { SPARK, before, field as fieldOf, now, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
+/** Why there may be more of them than views. */
+export const USERS = "Users of any event, not only of views: there may be more users than views";
+
 const SITE = [
-  ["Current visitors", "unique_users", count],
+  ["Current visitors", "unique_users", count, USERS],
   ["Sessions", "active_sessions", count],
   ["Page views", "view_count", count],
   ["Conversion", "conversion_rate", (n) => percent(n, 2)],
@@ -14,7 +17,7 @@ const SITE = [
 ];
 const PAGE = [
   ["Page views", "view_count", count],
-  ["Users", "unique_users", count],
+  ["Users", "unique_users", count, USERS],
   ["Clicks", "click_count", count],
   ["Click-through", "click_through_rate", (n) => percent(n, 2)],
   ["Purchases", "purchase_count", count],
@@ -36,8 +39,10 @@ export function kpis(parent) {
     const newest = state.page ? list[list.length - 1] ?? null : now();
     const { row: whole, from } = before();
     const old = state.page && whole ? list.find((row) => row.window_end === whole.window_end) : whole;
-    const waiting = newest && from && !state.at ? `compared from ${clock(from)} on` : "";
-    fill(cards, ...(state.page ? PAGE : SITE).map(([name, plain, format]) => {
+    // to the minute, but not before it is so
+    const soon = from && new Date(Math.ceil(Date.parse(from) / 60_000) * 60_000);
+    const waiting = newest && from && !state.at ? `comparison from ${time(soon, false)}` : "";
+    fill(cards, ...(state.page ? PAGE : SITE).map(([name, plain, format, about]) => {
       const field = fieldOf(plain, newest);
       const value = newest ? newest[field] : null;
       const against = old ? change(value, old[field]) : null;
@@ -46,13 +51,13 @@ export function kpis(parent) {
       const bots = state.people && field === plain && newest ? alsoBots() : null;
       if (bots) bots.hidden = false;
       return el("div.kpi", { role: "group", "aria-label": name },
-        el("div.name", {}, name, mark(newest?.window_end), bots, whyButton(subject)),
+        el("div.name", { title: about }, name, mark(newest?.window_end), bots, whyButton(subject)),
         figure(value, format),
-        el("div.change", { title: waiting ? "A window that began before there were events is not compared with: all numbers would seem to have risen" : null },
+        el("div.change", { title: against ? `against the window up to ${clock(old.window_end)}` : waiting ? `From ${clock(from)} on there is a full window before to compare with. One that began before there were events is none: all numbers would seem to have risen` : null },
           against
             ? el(`span.${against.share >= 0 ? "up" : "down"}`, {}, against.text)
             : newest ? waiting : "no results yet",
-          against ? ` vs. ${clock(old.window_end)}` : ""),
+          against ? ` vs. ${duration(Date.parse(newest.window_end) - Date.parse(old.window_end))} ago` : ""),
         spark(series, 200, 34));
     }));
   };

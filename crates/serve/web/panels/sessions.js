@@ -4,6 +4,8 @@ import { clock, count, duration } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { choose, now, state, watch, windowAfter } from "../state.js";
 
+const events = (row) => row.page_view_count + row.click_count + row.add_to_cart_count + row.purchase_count;
+
 export function sessions(parent) {
   const view = panel(parent, { title: "Sessions", width: "w7", kind: "sessions", bots: true });
   const draw = () => {
@@ -19,7 +21,7 @@ export function sessions(parent) {
         el("td.wide-only.time", {}, clock(row.session_end)),
         el("td.page", {}, pick(row.entry_page, choose), row.bounced ? null : " → ", row.bounced ? null : pick(row.exit_page, choose)),
         el("td.n", {}, count(row.page_view_count)),
-        el("td.n", {}, duration(row.duration_ms)),
+        el("td.n", {}, row.duration_ms || events(row) > 1 ? duration(row.duration_ms) : "one event"),
         el("td.n", {}, row.engagement_score.toFixed(0)),
         el("td.wide-only", {}, row.purchase_count ? el("span.badge.traffic_spike", {}, "bought") : row.bounced ? el("span.badge", {}, "bounced") : null),
         el("td.n.wide-only", {}, whyButton({ title: `Session ${cut(row.session_id, 60)}`, kind: "sessions", session: row.session_id, end: windowAfter(row.session_end, state.status?.session_gap_ms) }, "?")))))));

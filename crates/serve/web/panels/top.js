@@ -2,6 +2,7 @@
 import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
+import { USERS } from "./kpis.js";
 import { before, choose, field, now, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
@@ -33,7 +34,7 @@ export function topPages(parent) {
       el("td.n.wide-only", {}, percent(row[rate])),
       el("td.n", {}, whyButton({ title: `Views of ${cut(row.page_url)}`, value: count(row[views]), kind: "page-metrics", metric: views, page: row.page_url, end: row.window_end }, "?"))));
     fill(view.body, scroll("Top pages", table("The most viewed pages",
-      [["#", "rank"], ["Rank change", "move unseen-text"], ["Page"], ["Trend", "wide-only"], ["Views", "n"], ["Users", "n wide-only"], ["CTR", "n wide-only"], ["Why", "n unseen-text"]], lines)));
+      [["#", "rank"], ["Rank change", "move unseen-text"], ["Page"], ["Trend", "wide-only"], ["Views", "n"], ["Users", "n wide-only", USERS], ["CTR", "n wide-only"], ["Why", "n unseen-text"]], lines)));
     view.body.querySelectorAll("svg.spark").forEach((line) => { line.setAttribute("width", 96); line.setAttribute("height", 26); });
   };
   watch(["top-pages", "human-top-pages", "page"], draw, { root: view.section });

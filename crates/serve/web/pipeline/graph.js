@@ -1,9 +1,11 @@
 // Flink's job as a graph: columns of tasks, by how far they are from a source.
 import { el, fill, svg } from "../dom.js";
+import { sideways } from "../panel.js";
 import { compact, percent } from "../format.js";
 
 export function graph() {
-  const body = el("div.job", { tabindex: "0", role: "group", "aria-label": "The job's tasks" });
+  const body = el("div.job", { role: "group", "aria-label": "The job's tasks" });
+  const whole = sideways(body);
   let shape = "";
   let cards = new Map();
 
@@ -14,7 +16,7 @@ export function graph() {
     for (const vertex of job.vertices) (columns[depth.get(vertex.id)] ??= []).push(vertex);
     cards = new Map();
     const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
-    const grid = el("div.columns", {}, ...columns.filter(Boolean).map((vertices) => el("div.column", {}, ...vertices.map((vertex) => {
+    const grid = el("div.columns", {}, ...columns.filter(Boolean).map((vertices, place, all) => el("div.column", {}, el("div.step-name", {}, `step ${place + 1} of ${all.length}`), ...vertices.map((vertex) => {
       const card = task(vertex, feeds.get(vertex.id));
       cards.set(vertex.id, card);
       return card.section;
@@ -24,7 +26,7 @@ export function graph() {
   };
 
   return {
-    body,
+    body: whole,
     draw(status) {
       const job = status.job;
       if (!job?.vertices?.length) {
@@ -92,8 +94,8 @@ function task(vertex, feeds) {
   const does = operators(vertex.name);
   const rate = el("span", {});
   const busy = meter("busy");
-  const pressure = meter("back-pressure", "pressure");
-  const status = el("span.badge", {});
+  const pressure = meter("blocked", "pressure");
+  const status = el("span.badge.bot", {});
   const short = (names, most) => (names.length > most ? `${names.slice(0, most - 1).join(", ")} and ${names.length - most + 1} more` : names.join(", "));
   // Flink's number tells two of a name
   const number = vertex.name.match(/\[\d+\]/)?.[0] ?? "";
@@ -101,15 +103,16 @@ function task(vertex, feeds) {
   const about = own.length ? `written${does.length ? ` by ${short(does, 3)}` : ""}` : feeds.length ? `for ${short(feeds, 3)}` : "";
   const section = el("div.task", { title: vertex.name },
     el("div.task-head", {}, el("strong", {}, ...broken(title)), status),
-    about ? el("div.task-about", {}, ...broken(about)) : null,
-    el("div.task-rate", {}, rate, ` × ${vertex.parallelism}`), busy.row, pressure.row);
+    el("div.task-about", {}, ...broken(about)),
+    el("div.task-rate", {}, rate, el("span", {}, ` × ${vertex.parallelism}`)), el("div.meters", {}, busy.row, pressure.row));
   return {
     section,
     draw(now) {
       const [read, written] = now.per_second;
       rate.textContent = `${compact(read || written)} records/s`;
       status.textContent = now.status.toLowerCase();
-      status.className = `badge ${now.status === "RUNNING" ? "traffic_spike" : "bot"}`;
+      // that all run is the rule, and not worth a word each
+      status.hidden = now.status === "RUNNING";
       busy.set(now.busy);
       pressure.set(now.back_pressured);
       section.classList.toggle("hot", (now.busy ?? 0) > 0.85);

@@ -7,7 +7,7 @@ import { table } from "../panel.js";
 import { graph } from "./graph.js";
 import { windows } from "./windows.js";
 
-const FLINK = "Flink's tasks, from the sources on. Records go along the lines. Busy is the share of time a task works; back-pressure the share it waits for the task after it.";
+const FLINK = "Flink's tasks, from the sources on. Records go along the lines. Busy is the share of time that a task works, blocked the share that it waits for the task after it (back-pressure); × 2: it runs twice, side by side.";
 
 /** How often rates of topics are asked for while the tab is open, in milliseconds. */
 const EVERY = 2_000;
@@ -36,6 +36,8 @@ export function pipeline(parent) {
   let timer = null;
 
   const ask = async () => {
+    // the stream says when there is a server again
+    if (overview && !state.connected) return drawTopics();
     try {
       overview = await get("/pipeline");
       const sample = { at: Date.parse(overview.now), rows: new Map(overview.topics.map((topic) => [topic.topic, topic.rows])) };

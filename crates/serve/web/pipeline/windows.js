@@ -1,6 +1,7 @@
 // The open windows, and the watermark as it moves over them.
 import { el, svg } from "../dom.js";
 import { clock } from "../format.js";
+import { sideways } from "../panel.js";
 import { state } from "../state.js";
 
 const WIDTH = 1000;
@@ -12,7 +13,7 @@ const TOP = 22;
 export function windows() {
   const body = el("div.windows", { role: "img", "aria-label": "Open windows over event time, and the watermark" });
   const caption = el("p.empty", { "aria-live": "off" });
-  const wrap = el("div", {}, body, caption);
+  const wrap = el("div", {}, sideways(body), caption);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let running = false;
   let drawing = null;

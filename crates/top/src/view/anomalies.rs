@@ -8,7 +8,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 use super::table::{self, Fill, column, wide};
 use crate::rows;
 use crate::state::{State, Tab};
-use crate::text::{clock, number, safe, word};
+use crate::text::{clock, number, safe, significant, word};
 use crate::theme::Theme;
 
 pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
@@ -41,9 +41,9 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                 Span::styled(word(row, "kind").replace('_', " "), style),
                 Span::raw(word(row, "rule").to_owned()),
                 Span::raw(word(row, "subject").to_owned()),
-                Span::styled(short(number(row, "observed")), theme.strong()),
-                Span::raw(short(number(row, "expected"))),
-                Span::raw(short(number(row, "score"))),
+                Span::styled(significant(number(row, "observed")), theme.strong()),
+                Span::raw(significant(number(row, "expected"))),
+                Span::raw(significant(number(row, "score"))),
             ]
         })
         .collect();
@@ -54,8 +54,4 @@ pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         let inner = Rect { x: reason.x + 1, width: reason.width.saturating_sub(2), ..reason };
         frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), inner);
     }
-}
-
-fn short(number: f64) -> String {
-    if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") }
 }

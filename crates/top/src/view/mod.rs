@@ -65,7 +65,9 @@ fn footer(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     }
     let mut keys: Vec<(&str, &str)> = match (&state.detail, state.tab) {
         (Some(_), _) => vec![("Esc", "back")],
-        (None, Tab::Pages) => vec![("↑↓", "choose"), ("Enter", "page"), ("/", "filter"), ("vucdn", "sort")],
+        (None, Tab::Pages) => {
+            vec![("↑↓", "choose"), ("Enter", "page"), ("/", "filter"), ("v u c d n", "sort")]
+        }
         (None, Tab::Pipeline) => vec![("1–6", "tabs")],
         (None, _) => vec![("↑↓", "choose"), ("Enter", "page"), ("/", "filter")],
     };

@@ -10,8 +10,11 @@ use super::chart::bar;
 use super::header;
 use super::table::{self, Fill, column, wide};
 use crate::state::State;
-use crate::text::{bytes, clock, duration, fit, number, ratio, thousands, width, word};
+use crate::text::{bytes, clock, duration, fit, number, ratio, safe, thousands, whole_items, width, word};
 use crate::theme::Theme;
+
+/// A window is written a little after its end as a rule, which is no news; milliseconds.
+const OVERDUE_MS: f64 = 5_000.0;
 
 pub fn draw(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let Some(status) = &state.pipeline else {
@@ -56,11 +59,16 @@ fn figures(state: &State, status: &Value, theme: Theme, area: Rect, frame: &mut 
         None => "none yet".into(),
     };
     let letters = status.get("dead_letters").and_then(Value::as_object);
-    let dead: Vec<String> = letters
+    let mut dead: Vec<(&str, f64)> = letters
         .into_iter()
         .flatten()
-        .filter_map(|(reason, n)| Some(format!("{reason} {}", whole(n.as_f64().filter(|n| *n > 0.0)?))))
+        .filter_map(|(reason, n)| Some((reason.as_str(), n.as_f64().filter(|n| *n > 0.0)?)))
         .collect();
+    // the most first: it is the others that are left out where not all have room
+    dead.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let dead: Vec<String> =
+        dead.into_iter().map(|(reason, n)| format!("{} {}", safe(reason), whole(n))).collect();
+    let room = usize::from(area.width).saturating_sub(2 + width("dead letters "));
     let proof = status.get("proof").cloned().unwrap_or_default();
     let lines: [Vec<(&str, String)>; 3] = [
         vec![
@@ -76,7 +84,7 @@ fn figures(state: &State, status: &Value, theme: Theme, area: Rect, frame: &mut 
             ("checkpoint", checkpoint),
             ("duplicates", ratio(status, "duplicates_total").map_or_else(|| "–".into(), whole)),
         ],
-        vec![("dead letters", if dead.is_empty() { "none".into() } else { dead.join(" · ") })],
+        vec![("dead letters", if dead.is_empty() { "none".into() } else { whole_items(&dead, room) })],
     ];
     for (n, facts) in lines.into_iter().enumerate() {
         let mut spans = vec![Span::raw(" ")];
@@ -120,13 +128,20 @@ fn open_windows(status: &Value, now: Timestamp, theme: Theme, area: Rect, frame:
         if share <= 0.0 {
             break;
         }
+        let left = (end - now.0) as f64;
+        // it has ended, and waits for the watermark
+        let ends = match left {
+            left if left >= 0.0 => format!("ends in {}", duration(left)),
+            left if left >= -OVERDUE_MS => "ends now".to_owned(),
+            left => format!("overdue by {}", duration(-left)),
+        };
         let filled = bar(share, room);
         let pad = "·".repeat(room.saturating_sub(width(&filled)));
         let line = Line::from(vec![
             Span::raw(format!(" {} – {}  ", Timestamp(end - size).clock(), Timestamp(end).clock())),
             Span::styled(filled, theme.bar()),
             Span::styled(pad, theme.faint()),
-            Span::styled(format!("  ends in {}", duration((end - now.0).max(0) as f64)), theme.faint()),
+            Span::styled(format!("  {ends}"), if left < -OVERDUE_MS { theme.warn() } else { theme.faint() }),
         ]);
         frame.render_widget(line, Rect { y: inner.y + n, height: 1, ..inner });
     }

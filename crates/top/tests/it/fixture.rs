@@ -67,7 +67,7 @@ fn pipeline() -> Value {
     let process = |name: &str, state: &str| json!({ "name": name, "pid": 4242, "state": state, "restarts": 1, "address": "", "memory_bytes": 734_003_200_u64 });
     json!({
         "engine": "flink", "state": "running", "window_ms": 300_000, "slide_ms": 10_000, "events_per_second": 1_004.2, "records_total": 4_812_331,
-        "duplicates_total": 102, "watermark": at(3), "result_delay_ms": [197, 394], "dead_letters": { "late": 12, "not_json": 3, "too_long": 0 },
+        "duplicates_total": 102, "watermark": at(3), "result_delay_ms": [197, 394], "dead_letters": { "bad_timestamp": 93, "late": 2_101, "missing_field": 107, "not_json": 331, "too_long": 0, "unknown_event_type": 351, "wrong_type": 12 },
         "partitions": [partition(0), partition(1), partition(2), partition(3)],
         "proof": { "state": "proven", "up_to": at(-10), "rows": 48_112, "differing": 0 },
         "components": [process("kafka", "ready"), process("jobmanager", "ready"), process("taskmanager", "restarting"), process("clickstream", "ready")],

@@ -108,6 +108,31 @@ fn results_that_do_not_keep_up_are_called_so() {
 }
 
 #[test]
+fn windows_that_should_have_ended_are_overdue() {
+    let mut state = fixture::state();
+    state.act(Action::Tab(Tab::Pipeline));
+    state.now = fixture::at(120);
+    for size in [(40, 20), (100, 30)] {
+        let picture = picture(&state, size);
+        assert!(picture.contains("overdue by 1:50\n"), "{picture}");
+        assert!(!picture.contains("ends in 0 ms"), "{picture}");
+    }
+}
+
+#[test]
+fn dead_letters_are_named_whole_or_counted() {
+    let mut state = fixture::state();
+    state.act(Action::Tab(Tab::Pipeline));
+    let picture = picture(&state, (100, 30));
+    assert!(
+        picture.contains(
+            "dead letters late 2 101 · unknown_event_type 351 · not_json 331 · missing_field 107 · +2 more\n"
+        ),
+        "{picture}"
+    );
+}
+
+#[test]
 fn colours_only_where_they_are_wanted() {
     use ratatui::style::Color;
     let mut state = fixture::state();
