@@ -216,7 +216,7 @@ pub fn command() -> Command {
             "serve",
             "Serve dashboard, REST and live stream alone, of results in a Kafka that runs already",
             "Examples:\n  clickstream serve --kafka localhost:9092 --http-port 8180\n\nAny number may run beside `up` and beside each other, each on a port of its own: each reads the result topics and keeps\nthem under the data directory, so it goes on where it stopped. Without --kafka it reads the Kafka of the last `up`.",
-            &[COUNTING, &["kafka", "kafka_port", "http_port", "duration", "data_dir", "json", "log_level", "log_format"]].concat(),
+            &[COUNTING, &["kafka", "kafka_port", "http_port", "history", "history_detail", "duration", "data_dir", "json", "log_level", "log_format"]].concat(),
         ))
         .subcommand(subcommand(
             "verify",

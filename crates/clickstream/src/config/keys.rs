@@ -197,6 +197,20 @@ pub const KEYS: &[Key] = &[
         GENERAL,
         "Port of the dashboard, REST and live stream, on this machine only; 0 for any that is free",
     ),
+    key(
+        "history",
+        Form::Value("TIME"),
+        "7d",
+        GENERAL,
+        "How long the dashboard and REST keep results, in a store of their own",
+    ),
+    key(
+        "history_detail",
+        Form::Value("TIME"),
+        "1h",
+        GENERAL,
+        "How long with all windows and rows; of what is older, windows side by side with their 50 greatest rows of each kind",
+    ),
     key("collector", Form::NegativeSwitch, "true", COLLECTOR, "Take no events over HTTP"),
     key(
         "collector_port",

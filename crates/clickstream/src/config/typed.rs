@@ -67,6 +67,10 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// Port of the dashboard.
     pub http_port: u16,
+    /// How long the dashboard's store keeps results.
+    pub history: Duration,
+    /// How long with all windows and rows.
+    pub history_detail: Duration,
     /// What the console shows.
     pub view: View,
     /// JSON lines instead of tables.
@@ -136,6 +140,27 @@ impl Config {
                 "the ports of Kafka ({}), Flink ({}) and the SQL Gateway ({}) must differ",
                 ports[0], ports[1], ports[2]
             )));
+        }
+        // windows are compared with those before them, and long ones need longer than the default
+        let is_default = |key: &str| settings.get(key).source == "default";
+        let least = window * 2;
+        let (mut history, mut history_detail) = (read.time("history")?, read.time("history_detail")?);
+        if is_default("history") {
+            history = history.max(least);
+        }
+        if is_default("history_detail") {
+            history_detail = history_detail.max(least).min(history);
+        }
+        if history < least {
+            return Err(
+                read.wrong("history", "two windows at least are needed, or nothing could be compared")
+            );
+        }
+        if history_detail < least || history_detail > history {
+            return Err(read.wrong(
+                "history_detail",
+                "two windows at least are needed, or nothing could be compared, and no more than --history",
+            ));
         }
         let retention = read.time("retention")?;
         if retention.as_secs() % 3600 != 0 {
@@ -272,6 +297,8 @@ impl Config {
             collector,
             settings_since: None,
             duration,
+            history,
+            history_detail,
             http_port,
             view: read.choice("view", &View::ALL)?,
             json: read.truth("json")?,

@@ -43,8 +43,12 @@ impl Serving {
     /// Opens the store in `dir` and answers on `listener`.
     pub fn start(config: &Config, dir: &Path, listener: TcpListener) -> Result<Self> {
         let url = format!("http://{}", listener.local_addr()?);
-        let retention =
-            Retention { coarse_step_ms: config.stack.job.windows.size_ms(), ..Retention::default() };
+        let retention = Retention {
+            keep_ms: config.history.as_millis() as i64,
+            detail_ms: config.history_detail.as_millis() as i64,
+            coarse_step_ms: config.stack.job.windows.size_ms(),
+            ..Retention::default()
+        };
         let store = Store::open(&dir.join("results.db"), retention).context("cannot keep results")?;
         let feed = Feed::start(store.clone())?;
         let shutdown = CancellationToken::new();
