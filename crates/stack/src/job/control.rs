@@ -11,7 +11,7 @@ use crate::flink::checkpoint::{self, Checkpoint};
 use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::options;
-use crate::job::outage::{self, Finding, Outage};
+use crate::job::outage::{Finding, Outage};
 use crate::job::plan;
 use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
 use crate::job::rhythm::Rhythm;
@@ -261,8 +261,9 @@ impl JobControl {
                 }
             };
             let away = healthy_at.elapsed().unwrap_or_default();
-            // a shorter outage is judged by how far the watermark fell back
-            let mut expired = away > outage::LIMIT;
+            // at once, before what is restored writes rows: the watermark tells only when it has moved on, and the checkpoint that
+            // Flink restored has an age of its own
+            let mut expired = away > SLACK / 2;
             if let Some(job) = &job {
                 self.note(|status| status.state.clone_from(&job.state));
             }

@@ -9,15 +9,13 @@
 //! told and not acted upon.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use clickstream_event::Timestamp;
 
 use super::resume::SLACK;
 
-/// The watermark may fall back this much at once; a little less than state outlives its use.
-pub(super) const LIMIT: Duration = SLACK.saturating_sub(Duration::from_secs(5));
-const LIMIT_MS: i64 = LIMIT.as_millis() as i64;
+/// The watermark may fall back this much at once, in milliseconds; a little less than state outlives its use.
+const LIMIT_MS: i64 = SLACK.as_millis() as i64 - 5_000;
 /// Lags are kept by so many milliseconds.
 const BUCKET_MS: i64 = 10_000;
 
