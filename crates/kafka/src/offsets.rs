@@ -23,11 +23,13 @@ pub fn held(consumer: &impl Consumer, topic: &str, within: Duration) -> KafkaRes
     }
     let first = asked(consumer, topic, &partitions, Offset::Beginning, within)?;
     let end = asked(consumer, topic, &partitions, Offset::End, within)?;
-    Ok(partitions
+    let known =
+        |offset: Option<i64>| offset.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable));
+    partitions
         .into_iter()
         .zip(first.into_iter().zip(end))
-        .map(|(p, (first, end))| (p, first, end))
-        .collect())
+        .map(|(p, (first, end))| Ok((p, known(first)?, known(end)?)))
+        .collect()
 }
 
 /// As [`held`], but in place of the first offset that of the first record that has this time (in milliseconds since the epoch)
@@ -38,32 +40,24 @@ pub fn held_since(
     time_ms: i64,
     within: Duration,
 ) -> KafkaResult<Vec<(i32, i64, i64)>> {
-    let mut held = held(consumer, topic, within)?;
-    let mut question = TopicPartitionList::new();
-    for (partition, ..) in &held {
-        question.add_partition_offset(topic, *partition, Offset::Offset(time_ms))?;
+    let held = held(consumer, topic, within)?;
+    let partitions: Vec<i32> = held.iter().map(|(partition, ..)| *partition).collect();
+    if partitions.is_empty() {
+        return Ok(held);
     }
-    let answer = consumer.offsets_for_times(question, within)?;
-    for (partition, first, end) in &mut held {
-        let element = answer.find_partition(topic, *partition);
-        let element = element.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
-        element.error()?;
-        *first = match element.offset() {
-            Offset::Offset(offset) => offset,
-            _ => *end,
-        };
-    }
-    Ok(held)
+    let since = asked(consumer, topic, &partitions, Offset::Offset(time_ms), within)?;
+    Ok(held.into_iter().zip(since).map(|((p, _, end), since)| (p, since.unwrap_or(end), end)).collect())
 }
 
-/// The offsets of one kind, in the order of `partitions`. In `ListOffsets` the first and the last offset stand for times.
+/// The offsets of one kind, in the order of `partitions`; `None` where there is no such offset. In `ListOffsets` the first and the last
+/// offset stand for times.
 fn asked(
     consumer: &impl Consumer,
     topic: &str,
     partitions: &[i32],
     kind: Offset,
     within: Duration,
-) -> KafkaResult<Vec<i64>> {
+) -> KafkaResult<Vec<Option<i64>>> {
     let mut question = TopicPartitionList::new();
     for partition in partitions {
         question.add_partition_offset(topic, *partition, kind)?;
@@ -73,10 +67,10 @@ fn asked(
         let element = answer.find_partition(topic, *partition);
         let element = element.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
         element.error()?;
-        match element.offset() {
-            Offset::Offset(offset) => Ok(offset),
-            _ => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable)),
-        }
+        Ok(match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        })
     };
     partitions.iter().map(offset).collect()
 }

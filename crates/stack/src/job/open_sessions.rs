@@ -5,17 +5,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
 
 use clickstream_event::{Record, Rules, Timestamp, decode, topic};
 use clickstream_kafka::offsets;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaResult;
 
-/// Kafka gives a record, or says that there is none, within this time.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+use super::resume::{PATIENCE, read};
 
 /// An event may come in so long after its event time, in milliseconds: partitions are not equally fast.
 const BEHIND_MS: i64 = 120_000;
@@ -35,8 +31,12 @@ pub(super) fn oldest(
     let (mut from, mut to) = (at - stretch_ms.max(gap_ms), at + BEHIND_MS);
     loop {
         let from_floor = from.max(floor);
-        read(consumer, from_floor, to, |arrival, value| {
-            if let Ok(Record::Event(event, Timestamp(time))) = decode(value, Timestamp(arrival), rules) {
+        let begin = offsets::held_since(consumer, topic::EVENTS, from_floor, PATIENCE)?;
+        let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
+        let part =
+            begin.into_iter().zip(end).map(|((partition, begin, _), (_, end, _))| (partition, begin, end));
+        read(consumer, topic::EVENTS, part, |arrival, value| {
+            if let Ok(Record::Event(event, Timestamp(time))) = decode(value, arrival, rules) {
                 open.event(&event.site_id, &event.session_id, time);
             }
         })?;
@@ -99,38 +99,6 @@ impl OpenSessions {
         self.times.retain(|session, _| self.first.contains_key(session));
         self.first.is_empty()
     }
-}
-
-/// Reads the events that came in from one time until another, partition by partition.
-fn read(consumer: &BaseConsumer, from: i64, to: i64, mut take: impl FnMut(i64, &[u8])) -> KafkaResult<()> {
-    let begin = offsets::held_since(consumer, topic::EVENTS, from, PATIENCE)?;
-    let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
-    let mut assignment = TopicPartitionList::new();
-    let mut left = HashMap::new();
-    for ((partition, begin, _), (_, end, _)) in begin.into_iter().zip(end).filter(|(b, e)| b.1 < e.1) {
-        assignment.add_partition_offset(topic::EVENTS, partition, Offset::Offset(begin))?;
-        left.insert(partition, end);
-    }
-    consumer.assign(&assignment)?;
-    while !left.is_empty() {
-        match consumer.poll(PATIENCE) {
-            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                left.remove(&partition);
-            }
-            Some(Err(error)) => return Err(error),
-            Some(Ok(message)) => {
-                let Some(end) = left.get(&message.partition()).copied() else { continue };
-                if message.offset() < end {
-                    take(message.timestamp().to_millis().unwrap_or(0), message.payload().unwrap_or_default());
-                }
-                if message.offset() + 1 >= end {
-                    left.remove(&message.partition());
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //!
 //! Where retention has cut the log, what was before the cut does not exist: neither for the job nor for whoever recounts.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use clickstream_event::{Rules, Timestamp, Windows, detection, topic};
@@ -34,13 +35,16 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
 use crate::error::{Result, StackError};
-use crate::job::open_sessions::{self, PATIENCE};
+use crate::job::open_sessions;
 use crate::job::template::{JobParameters, Replay, Start};
 
 /// How long state outlives the window (or the dedup horizon): time enough to notice a failure, restart, and catch up.
 pub const SLACK: Duration = Duration::from_secs(60);
 /// A checkpoint older than this is not resumed from: part of [`SLACK`] is needed to start and catch up.
 pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_secs(40);
+
+/// Kafka gives a record, or says that there is none, within this time.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct WindowEnd {
@@ -134,66 +138,68 @@ const LONGEST_SESSION_MS: i64 = 3_600_000;
 const REWRITTEN_MS: i64 = 20_000;
 
 fn last_window_end(consumer: &BaseConsumer) -> KafkaResult<Option<Timestamp>> {
+    let held = offsets::held(consumer, topic::SITE_METRICS, PATIENCE)?;
+    // the last records of each partition: the newest window is among them unless there are very many sites
+    let tails = held.into_iter().map(|(partition, low, high)| (partition, (high - 64).max(low), high));
     let mut newest = None;
-    for (partition, low, high) in offsets::held(consumer, topic::SITE_METRICS, PATIENCE)? {
-        // the last records of the partition: the newest window is among them unless there are very many sites
-        let from = (high - 64).max(low);
-        for payload in read(consumer, topic::SITE_METRICS, partition, from, high)?
-            .iter()
-            .filter_map(|(_, p)| p.as_deref())
-        {
-            if let Ok(WindowEnd { window_end }) = serde_json::from_slice(payload) {
-                newest = newest.max(Some(window_end));
-            }
+    read(consumer, topic::SITE_METRICS, tails, |_, row| {
+        if let Ok(WindowEnd { window_end }) = serde_json::from_slice(row) {
+            newest = newest.max(Some(window_end));
         }
-    }
+    })?;
     Ok(newest)
 }
 
 /// The latest arrival among the first records of partitions whose head retention has cut, if there are any.
 fn log_start(consumer: &BaseConsumer) -> KafkaResult<Option<Timestamp>> {
+    let held = offsets::held(consumer, topic::EVENTS, PATIENCE)?;
+    let heads = held.into_iter().filter(|(_, low, high)| *low > 0 && high > low);
     let mut start = None;
-    for (partition, low, high) in offsets::held(consumer, topic::EVENTS, PATIENCE)? {
-        if low > 0 && high > low {
-            for (arrival, _) in read(consumer, topic::EVENTS, partition, low, low + 1)? {
-                start = start.max(Some(arrival));
-            }
-        }
-    }
+    read(
+        consumer,
+        topic::EVENTS,
+        heads.map(|(partition, low, _)| (partition, low, low + 1)),
+        |arrival, _| {
+            start = start.max(Some(arrival));
+        },
+    )?;
     Ok(start)
 }
 
-type Arrived = (Timestamp, Option<Vec<u8>>);
-
-fn read(
+/// Reads parts of partitions, each from one offset until another: for every record its arrival and its value.
+pub(super) fn read(
     consumer: &BaseConsumer,
     topic: &str,
-    partition: i32,
-    from: i64,
-    to: i64,
-) -> KafkaResult<Vec<Arrived>> {
-    let mut records = Vec::new();
-    if from >= to {
-        return Ok(records);
-    }
+    parts: impl IntoIterator<Item = (i32, i64, i64)>,
+    mut take: impl FnMut(Timestamp, &[u8]),
+) -> KafkaResult<()> {
     let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+    let mut left = HashMap::new();
+    for (partition, from, to) in parts.into_iter().filter(|(_, from, to)| from < to) {
+        assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+        left.insert(partition, to);
+    }
     consumer.assign(&assignment)?;
-    loop {
+    while !left.is_empty() {
         match consumer.poll(PATIENCE) {
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                left.remove(&partition);
+            }
+            Some(Err(error)) => return Err(error),
             Some(Ok(message)) => {
-                let arrival = Timestamp(message.timestamp().to_millis().unwrap_or(0));
-                records.push((arrival, message.payload().map(<[u8]>::to_vec)));
+                let Some(to) = left.get(&message.partition()).copied() else { continue };
+                if message.offset() < to {
+                    let arrival = Timestamp(message.timestamp().to_millis().unwrap_or(0));
+                    take(arrival, message.payload().unwrap_or_default());
+                }
                 if message.offset() + 1 >= to {
-                    break;
+                    left.remove(&message.partition());
                 }
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => break,
-            Some(Err(error)) => return Err(error),
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ pub struct TopicPlan {
     pub result_partitions: i32,
 }
 
-/// Creates what is missing, kept for as long as the broker keeps records by default, and makes sure that events carry their time of arrival. Returns the partitions of the events
-/// topic, which may be more or fewer than planned if it existed before.
+/// Creates what is missing, kept for as long as the broker keeps records by default, and makes sure that events carry their
+/// time of arrival. Returns the partitions of the events topic, which may be more or fewer than planned if it existed before.
 pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Result<i32> {
     let admin: AdminClient<DefaultClientContext> =
         clickstream_kafka::client(kafka).create().map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;

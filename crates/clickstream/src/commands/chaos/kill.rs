@@ -7,9 +7,9 @@ use clickstream_event::Timestamp;
 use console::style;
 use serde_json::json;
 
-use super::Up;
 use super::component::Victim;
 use super::recovery::{Expected, Healed, PATIENCE, Recovery};
+use super::{Up, teller};
 use crate::commands::{data_dir_option, interrupted};
 use crate::config::{Config, time_text};
 
@@ -17,11 +17,7 @@ use crate::config::{Config, time_text};
 pub async fn run(config: &Config, up: &Up, name: &str) -> Result<ExitCode> {
     let victim = Victim::find(up, name)?;
     let mut recovery = Recovery::watch(up).await?;
-    let said = |text: &str| {
-        if !config.json {
-            say!("  {text}");
-        }
-    };
+    let said = teller(config);
     let at = Timestamp::now();
     victim.signal(libc::SIGKILL)?;
     if !config.json {

@@ -92,6 +92,16 @@ impl Up {
     }
 }
 
+/// Tells how it goes on, where a person reads it.
+fn teller(config: &Config) -> impl Fn(&str) {
+    let json = config.json;
+    move |text| {
+        if !json {
+            say!("  {text}");
+        }
+    }
+}
+
 /// Does it, and tells what came of it.
 pub async fn run(config: &Config, action: Action) -> Result<ExitCode> {
     let up = Up::find(config)?;

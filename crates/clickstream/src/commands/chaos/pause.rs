@@ -8,10 +8,10 @@ use clickstream_event::Timestamp;
 use console::style;
 use serde_json::json;
 
-use super::Up;
 use super::component::Victim;
 use super::kill;
 use super::recovery::{Expected, Recovery};
+use super::{Up, teller};
 use crate::commands::{interrupted, length};
 use crate::config::Config;
 
@@ -36,11 +36,7 @@ impl Drop for Stopped<'_> {
 pub async fn run(config: &Config, up: &Up, name: &str, time: Duration) -> Result<ExitCode> {
     let victim = Victim::find(up, name)?;
     let mut recovery = Recovery::watch(up).await?;
-    let said = |text: &str| {
-        if !config.json {
-            say!("  {text}");
-        }
-    };
+    let said = teller(config);
     let at = Timestamp::now();
     let stopped = Stopped::stop(&victim)?;
     if !config.json {
