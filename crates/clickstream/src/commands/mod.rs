@@ -200,11 +200,9 @@ fn addresses(steps: &Steps, dashboard: &str, collector: Option<&str>) {
 
 /// How a command that is shown to be copied names the data directory, with a space before it; empty for the default.
 fn data_dir_option(config: &Config) -> String {
-    let dir = &config.stack.data_dir;
-    if *dir == crate::config::default_data_dir() {
-        return String::new();
-    }
-    format!(" {}", crate::shell::option("--data-dir", &dir.to_string_lossy()))
+    config.data_dir_given().map_or_else(String::new, |dir| {
+        format!(" {}", crate::shell::option("--data-dir", &dir.to_string_lossy()))
+    })
 }
 
 /// The time of the day of a moment, `HH:MM:SS.mmm`.

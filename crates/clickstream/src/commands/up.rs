@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::layout::Layout;
-use clickstream_stack::supervisor::State;
+use clickstream_stack::supervisor::{Component, State};
 use clickstream_stack::{Stack, StackError, java, provision};
 use clickstream_traffic::{Generator, Producer, heartbeat};
 use console::style;
@@ -61,12 +61,10 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     let outcome = serve(&config, &stack, &serving, collector, &steps).await;
     steps.line("stopping …");
     let stopping = Instant::now();
-    let mut components = stack.components();
-    components.push(RunState::ourselves(layout.log_of("clickstream")));
     RunState {
         engine: "flink".into(),
         state: "stopping".into(),
-        components,
+        components: all_components(&stack),
         job: None,
         data_dir: layout.root().to_owned(),
     }
@@ -270,8 +268,7 @@ async fn show(
                 write_state(stack, &seen.footer);
                 // a broker that is away would be waited for
                 if stack.kafka_is_up() {
-                    let mut components = stack.components();
-                    components.push(RunState::ourselves(stack.layout().log_of("clickstream")));
+                    let components = all_components(stack);
                     let reasons = seen.reasons();
                     let status = tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, watermark));
                     let lags = status.partitions.iter().map(|partition| partition.lag);
@@ -369,10 +366,16 @@ fn trouble(
     }
 }
 
+/// Those of the stack, and this process.
+fn all_components(stack: &Stack) -> Vec<Component> {
+    let mut components = stack.components();
+    components.push(RunState::ourselves(stack.layout().log_of("clickstream")));
+    components
+}
+
 fn write_state(stack: &Stack, footer: &Footer) {
     let layout = stack.layout();
-    let mut components = stack.components();
-    components.push(RunState::ourselves(layout.log_of("clickstream")));
+    let components = all_components(stack);
     let well = components.iter().all(|c| matches!(c.state, State::Ready | State::External))
         && footer.trouble.is_empty();
     let job = stack.job().status();

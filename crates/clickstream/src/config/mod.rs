@@ -8,7 +8,7 @@ pub mod last_up;
 pub mod layers;
 mod typed;
 
-pub use typed::{Config, Engine, default_data_dir, is_site_name};
+pub use typed::{Config, Engine, is_site_name};
 
 /// A time in milliseconds as it is written in the configuration: `5m`, `100ms`.
 pub fn time_text(ms: i64) -> String {

@@ -1,7 +1,7 @@
 //! The configuration as values with types, every one checked.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clickstream_collector::EventTime;
@@ -83,9 +83,8 @@ pub struct Config {
 
 impl Config {
     /// The data directory, if it is not the one that is taken where none is named.
-    pub fn data_dir_given(&self) -> Option<String> {
-        let dir = &self.stack.data_dir;
-        (*dir != default_data_dir()).then(|| dir.display().to_string())
+    pub fn data_dir_given(&self) -> Option<&Path> {
+        Some(self.stack.data_dir.as_path()).filter(|dir| *dir != default_data_dir())
     }
 
     /// Checks all settings.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::explain_text;
-use crate::config::{Config, default_data_dir, time_text};
+use crate::config::{Config, time_text};
 
 /// Results are shown here until it is stopped.
 pub struct Serving {
@@ -105,9 +105,8 @@ impl Serving {
 fn explain_options(config: &Config) -> Vec<String> {
     let mut options = Vec::new();
     let mut add = |flag: &str, value: String| options.extend([flag.to_owned(), value]);
-    let dir = &config.stack.data_dir;
-    if *dir != default_data_dir() {
-        add("--data-dir", std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).display().to_string());
+    if let Some(dir) = config.data_dir_given() {
+        add("--data-dir", std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()).display().to_string());
     }
     // of a Kafka that is somebody else's nobody may have noted down here what is counted there
     if let Some(kafka) = &config.stack.external_kafka {
