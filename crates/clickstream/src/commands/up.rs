@@ -340,10 +340,10 @@ fn trouble(
             stack.layout().log_of("kafka").display()
         );
     }
-    if let Some(behind_ms) = job.too_slow_ms {
+    if let Some(behind) = job.behind {
         return format!(
-            "the Flink job is too slow: {} s behind, and it has forgotten users that windows still hold; send less (--rate), or give it more cores",
-            behind_ms / 1_000
+            "the Flink job is slower than its input and {} s behind: results are right, but late; send less (--rate), or give it more cores",
+            behind.as_secs()
         );
     }
     if producer.counts().failed > 0 {

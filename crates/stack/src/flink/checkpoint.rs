@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use clickstream_event::Timestamp;
+
 /// A complete checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checkpoint {
@@ -16,6 +18,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// When it was taken.
+    pub fn taken_at(&self) -> Timestamp {
+        let since = self.taken.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(since.as_millis() as i64)
+    }
     /// How long ago it was taken.
     pub fn age(&self) -> Duration {
         self.taken.elapsed().unwrap_or_default()
@@ -49,12 +56,12 @@ pub fn discard(dir: &Path) {
     }
 }
 
-/// Removes the checkpoints of jobs that are neither `keep` nor the owner of the newest one.
-pub fn clean(dir: &Path, keep: &str) {
+/// Removes the checkpoints of all jobs but those to `keep`, and the owner of the newest one.
+pub fn clean(dir: &Path, keep: &[&str]) {
     let newest = complete(dir).into_iter().next().map(|checkpoint| checkpoint.job);
     for job in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = job.file_name().to_string_lossy().into_owned();
-        if name != keep && Some(&name) != newest.as_ref() {
+        if !keep.contains(&name.as_str()) && Some(&name) != newest.as_ref() {
             let _ = fs::remove_dir_all(job.path());
         }
     }
@@ -81,7 +88,10 @@ mod tests {
         make("c/shared", false);
         let newest = complete(dir.path()).remove(0);
         assert_eq!((newest.job.as_str(), newest.path), ("b", dir.path().join("b/chk-2")));
-        clean(dir.path(), "b");
+        // "a" is what a job begins with, though it is not the newest
+        clean(dir.path(), &["new", "a"]);
+        assert!(["a/chk-9", "b/chk-2"].iter().all(|path| dir.path().join(path).exists()));
+        clean(dir.path(), &["b"]);
         assert!(!dir.path().join("a").exists() && dir.path().join("b/chk-2").exists());
     }
 }

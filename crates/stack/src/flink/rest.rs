@@ -70,6 +70,15 @@ struct Jobs {
     jobs: Vec<Job>,
 }
 
+/// Why a job failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The innermost cause, in one line.
+    pub cause: String,
+    /// Whether it could not take over the state of its checkpoint: it will never be able to.
+    pub of_restore: bool,
+}
+
 impl Rest {
     /// A client for the JobManager at `url`.
     pub fn new(url: impl Into<String>) -> Self {
@@ -118,10 +127,15 @@ impl Rest {
 
     /// Why the job failed last, in one line.
     pub async fn last_exception(&self, job: &str) -> Option<String> {
+        Some(self.last_failure(job).await?.cause)
+    }
+
+    /// How the job failed last.
+    pub async fn last_failure(&self, job: &str) -> Option<Failure> {
         let answer: serde_json::Value =
             self.get(&format!("/jobs/{job}/exceptions?maxExceptions=1")).await.ok()?;
         let trace = answer.pointer("/exceptionHistory/entries/0/stacktrace")?.as_str()?;
-        Some(innermost_cause(trace))
+        Some(Failure { cause: innermost_cause(trace), of_restore: trace.contains("Could not restore") })
     }
 
     /// Asks for the job's end and waits until it has ended.

@@ -1,20 +1,22 @@
-//! Submits the job, and submits it again whenever Flink has lost it.
+//! Submits the job: from a checkpoint, or by replaying the log.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use clickstream_event::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, StackError};
 use crate::flink::checkpoint::{self, Checkpoint};
 use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::options;
-use crate::job::outage::{Finding, Outage};
+use crate::job::pace::{Known, Pace};
 use crate::job::plan;
-use crate::job::resume::{self, MAX_CHECKPOINT_AGE, SLACK};
-use crate::job::rhythm::Rhythm;
+use crate::job::resume::{self, SLACK};
 use crate::job::shipped;
 use crate::job::telemetry::{self, Telemetry};
 use crate::job::template::{self, JobParameters, Start};
@@ -46,26 +48,49 @@ pub struct JobStatus {
     pub resubmitted: u32,
     /// Why it failed last.
     pub last_error: Option<String>,
-    /// By how many milliseconds it is behind, where it is too slow for its input and its state expires too early.
-    pub too_slow_ms: Option<i64>,
+    /// How far it is behind, where it is too slow for its input.
+    pub behind: Option<Duration>,
+}
+
+/// Where a job takes up the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Resume {
+    /// At the newest checkpoint; a job that runs already is left alone.
+    Newest,
+    /// At the newest checkpoint that was begun by then; a job that runs already is replaced.
+    SavedBy(Timestamp),
+    /// As far back in the log as need be.
+    Log,
+}
+
+/// What is noted of a job, as long as somebody looks after it, for whoever resumes it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seen {
+    job: String,
+    slack_s: u64,
+    pace: Option<Known>,
 }
 
 /// Submits and watches the job.
 pub struct JobControl {
-    rest: Rest,
+    pub(super) rest: Rest,
     gateway: String,
-    parameters: JobParameters,
-    execution: Execution,
+    pub(super) parameters: JobParameters,
+    pub(super) execution: Execution,
     own_flink: bool,
     layout: Layout,
     status: Arc<Mutex<JobStatus>>,
     telemetry: Arc<Mutex<Option<Arc<Telemetry>>>>,
+    pace: Mutex<Pace>,
 }
 
 /// A submission that takes longer has failed.
 const SUBMISSION: Duration = Duration::from_secs(240);
-/// The longest pause between two submissions that failed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// From a submission until the job counts again, on a machine that is very busy: a job whose state is not kept long enough must be
+/// submitted once more.
+const STARTING: Duration = Duration::from_secs(75);
+/// For an outage, state is kept longer by so much at most; what is kept longer takes memory, and after that the log is replayed.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(120);
 
 impl JobControl {
     /// Control over the job on one cluster; `own_flink`: it is of the Flink that this program brings.
@@ -78,7 +103,18 @@ impl JobControl {
         layout: Layout,
     ) -> Self {
         let (status, telemetry) = Default::default();
-        Self { rest, gateway, parameters, execution, own_flink, layout, status, telemetry }
+        let seen = fs::read_to_string(seen_file(&layout)).unwrap_or_default();
+        let seen: Option<Seen> = serde_json::from_str(&seen).ok();
+        let slack = seen.as_ref().map_or(SLACK, |seen| Duration::from_secs(seen.slack_s).max(SLACK));
+        let pace = Mutex::new(
+            Pace::new(options::reach(&parameters), slack).knowing(seen.and_then(|seen| seen.pace)),
+        );
+        Self { rest, gateway, parameters, execution, own_flink, layout, status, telemetry, pace }
+    }
+
+    /// How event time goes by the clock.
+    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The job's name. On a cluster of somebody else there may be jobs of other data directories, and of other machines.
@@ -114,12 +150,12 @@ impl JobControl {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, change: impl FnOnce(&mut JobStatus)) {
+    pub(super) fn note(&self, change: impl FnOnce(&mut JobStatus)) {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn dir(&self) -> PathBuf {
-        self.layout.flink().join("job")
+        job_dir(&self.layout)
     }
 
     /// The newest job of ours that has not ended.
@@ -128,9 +164,14 @@ impl JobControl {
         Ok(self.rest.jobs().await?.into_iter().find(|job| job.name == name && job.is_alive()))
     }
 
-    /// Submits the job: from the newest checkpoint where that is possible, else by replaying the log.
+    /// Submits the job: from the newest checkpoint where that is possible, else, or if `from_log`, by replaying the log.
     pub async fn submit(&self, from_log: bool) -> Result<()> {
-        match tokio::time::timeout(SUBMISSION, self.submit_at_leisure(from_log)).await {
+        self.resume(if from_log { Resume::Log } else { Resume::Newest }, Duration::ZERO).await
+    }
+
+    /// Submits the job, with state that outlives a window by `slack` or, if need be, by more.
+    pub(super) async fn resume(&self, resume: Resume, slack: Duration) -> Result<()> {
+        match tokio::time::timeout(SUBMISSION, self.resume_at_leisure(resume, slack)).await {
             Ok(submitted) => submitted,
             Err(_) => Err(StackError::NotReachable {
                 what: "Flink's SQL Gateway",
@@ -140,14 +181,14 @@ impl JobControl {
         }
     }
 
-    async fn submit_at_leisure(&self, from_log: bool) -> Result<()> {
+    async fn resume_at_leisure(&self, resume: Resume, slack: Duration) -> Result<()> {
         self.note(|status| status.state = "SUBMITTING".into());
         let definition = self.definition()?;
         // then its plan is there, and a job or a checkpoint of it may be
         let is_known = self.saved_definition().as_ref() == Some(&definition);
         if let Some(job) = self.alive().await? {
             // a cluster of somebody else may have kept the job while we were away; nobody sent heartbeats then
-            if !from_log && is_known && self.left_alone_for() < SLACK / 2 {
+            if resume == Resume::Newest && is_known && self.left_alone_for() < SLACK / 2 {
                 self.note(|status| {
                     status.id = Some(job.id);
                     status.resumed = "found running".into();
@@ -156,23 +197,8 @@ impl JobControl {
             }
             self.rest.cancel(&job.id).await?;
         }
-        if !from_log && is_known && self.plan_file().exists() {
-            for checkpoint in checkpoint::complete(&self.layout.checkpoints()).into_iter().take(2) {
-                if checkpoint.age() > MAX_CHECKPOINT_AGE {
-                    break;
-                }
-                match self.execute(Start::Earliest, Some(&checkpoint)).await {
-                    Ok(id) => {
-                        return self.submitted(
-                            id,
-                            format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs()),
-                        );
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, checkpoint = %checkpoint.path.display(), "cannot resume from this checkpoint")
-                    }
-                }
-            }
+        if is_known && self.plan_file().exists() && self.resume_from_checkpoint(resume, slack).await? {
+            return Ok(());
         }
         let parameters = self.parameters.clone();
         let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters))
@@ -182,38 +208,83 @@ impl JobControl {
             self.compile(&definition).await?;
             self.prepare(start)?;
         }
-        let id = self.execute(start, None).await?;
-        self.submitted(
-            id,
-            match start {
-                Start::Earliest => "from the beginning of the log".into(),
-                Start::At(replay) => {
-                    format!("by replaying the log from {}", clickstream_event::Timestamp(replay.read_from))
-                }
-            },
-        )
+        let slack = slack.max(SLACK);
+        let id = self.execute(start, None, slack).await?;
+        self.pace().reset();
+        let resumed = match start {
+            Start::Earliest => "from the beginning of the log".into(),
+            Start::At(replay) => format!("by replaying the log from {}", Timestamp(replay.read_from)),
+        };
+        self.submitted(id, None, slack, resumed);
+        Ok(())
     }
 
-    /// A file that is written as long as somebody looks after the job.
-    fn seen_file(&self) -> PathBuf {
-        self.dir().join("seen")
+    /// Submits the job from a checkpoint, if there is one that can be trusted. State that was not asked for in the meantime is not lost
+    /// yet, however old it is: it is kept as much longer.
+    async fn resume_from_checkpoint(&self, resume: Resume, slack: Duration) -> Result<bool> {
+        let saved_by = match resume {
+            Resume::Newest => Timestamp(i64::MAX),
+            Resume::SavedBy(at) => at,
+            Resume::Log => return Ok(false),
+        };
+        let all = checkpoint::complete(&self.layout.checkpoints()).into_iter();
+        for checkpoint in all.filter(|checkpoint| checkpoint.taken_at() <= saved_by).take(2) {
+            let (needed, usual) = {
+                let pace = self.pace();
+                let counting = Timestamp::now().0 + STARTING.as_millis() as i64;
+                (pace.slack_to_resume(checkpoint.taken_at(), Timestamp(counting)), pace.slack())
+            };
+            if needed > usual.max(slack) + LONGEST_OUTAGE {
+                break;
+            }
+            let slack = needed.max(slack).max(SLACK);
+            match self.execute(Start::Earliest, Some(&checkpoint), slack).await {
+                Ok(id) => {
+                    let resumed = format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs());
+                    self.submitted(id, Some(&checkpoint), slack, resumed);
+                    return Ok(true);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, checkpoint = %checkpoint.path.display(), "cannot resume from this checkpoint")
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn left_alone_for(&self) -> Duration {
-        let seen = fs::metadata(self.seen_file()).and_then(|file| file.modified());
+        let seen = fs::metadata(seen_file(&self.layout)).and_then(|file| file.modified());
         seen.ok().and_then(|seen| seen.elapsed().ok()).unwrap_or(Duration::MAX)
     }
 
-    fn submitted(&self, id: String, resumed: String) -> Result<()> {
-        tracing::info!(job = id, resumed, "job submitted");
-        checkpoint::clean(&self.layout.checkpoints(), &id);
-        let _ = fs::write(self.seen_file(), &id);
+    /// When the newest checkpoint was taken of those begun by then.
+    pub(super) fn saved_by(&self, at: Timestamp) -> Option<Timestamp> {
+        let all = checkpoint::complete(&self.layout.checkpoints());
+        all.iter().map(Checkpoint::taken_at).find(|taken| *taken <= at)
+    }
+
+    /// Notes that the job is looked after, and what is known of its pace.
+    pub(super) fn see(&self, job: &str) {
+        let (slack_s, pace) = {
+            let pace = self.pace();
+            (pace.slack().as_secs(), pace.known())
+        };
+        if let Ok(seen) = serde_json::to_vec(&Seen { job: job.to_owned(), slack_s, pace }) {
+            let _ = fs::write(seen_file(&self.layout), seen);
+        }
+    }
+
+    fn submitted(&self, id: String, from: Option<&Checkpoint>, slack: Duration, resumed: String) {
+        tracing::info!(job = id, resumed, slack_s = slack.as_secs(), "job submitted");
+        let from = from.map_or(id.as_str(), |checkpoint| &checkpoint.job);
+        checkpoint::clean(&self.layout.checkpoints(), &[&id, from]);
+        self.pace().set_slack(slack);
+        self.see(&id);
         self.note(|status| {
             status.id = Some(id);
             status.resumed = resumed;
             status.state = "SUBMITTED".into();
         });
-        Ok(())
     }
 
     /// Waits until all tasks of the job run.
@@ -236,105 +307,6 @@ impl JobControl {
                 });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Looks after the job for ever: submits it again when the cluster has forgotten it, and has the log replayed when an
-    /// outage outlasted the job's state. `kafka_is_up` tells whether Kafka answers.
-    pub async fn watch(&self, kafka_is_up: impl Fn() -> bool) {
-        // by the machine's clock, which goes on while the machine sleeps, as state expires by it
-        let mut healthy_at = SystemTime::now();
-        let mut seen_failing = false;
-        let mut pause = Duration::ZERO;
-        let windows = self.parameters.windows;
-        let slide = Duration::from_millis(windows.slide_ms().unsigned_abs());
-        let mut checkpoints = Rhythm::new(self.execution.checkpoint_interval, slide);
-        let mut watched = Outage::new(windows.size_ms());
-        let mut asked_at = None;
-        loop {
-            tokio::time::sleep(Duration::from_millis(500) + pause).await;
-            let job = match self.alive().await {
-                Ok(job) => job,
-                Err(_) => {
-                    self.note(|status| status.state = "JOBMANAGER_DOWN".into());
-                    continue;
-                }
-            };
-            let away = healthy_at.elapsed().unwrap_or_default();
-            // at once, before what is restored writes rows: the watermark tells only when it has moved on, and the checkpoint that
-            // Flink restored has an age of its own
-            let mut expired = away > SLACK / 2;
-            if let Some(job) = &job {
-                self.note(|status| status.state.clone_from(&job.state));
-            }
-            if !kafka_is_up() {
-                continue;
-            }
-            let is_running = job.as_ref().is_some_and(Job::is_running);
-            let is_news = |told: &Arc<Telemetry>| {
-                Some(told.at) != asked_at && job.as_ref().is_some_and(|job| job.id == told.job)
-            };
-            if is_running && let Some(told) = self.telemetry().filter(is_news) {
-                asked_at = Some(told.at);
-                let finding =
-                    told.watermark.map_or(Finding::Sound, |watermark| watched.see(told.at, watermark));
-                expired |= finding == Finding::Expired;
-                self.note(|status| {
-                    status.too_slow_ms = match finding {
-                        Finding::TooSlow(behind_ms) => Some(behind_ms),
-                        _ => None,
-                    }
-                });
-            }
-            match job {
-                Some(job) if is_running && !expired => {
-                    healthy_at = SystemTime::now();
-                    seen_failing = false;
-                    let _ = fs::write(self.seen_file(), &job.id);
-                    self.checkpoint_when_due(&job.id, &mut checkpoints).await;
-                }
-                Some(job) if !is_running => {
-                    if job.state == "RESTARTING" && !seen_failing {
-                        seen_failing = true;
-                        let why = self.rest.last_exception(&job.id).await;
-                        tracing::warn!(job = job.id, why, "Flink restarts the job");
-                        self.note(|status| status.last_error = why);
-                    }
-                }
-                _ => {
-                    if is_running {
-                        tracing::warn!(
-                            away_s = away.as_secs(),
-                            "an outage outlasted the job's state: replaying the log"
-                        );
-                    }
-                    match self.submit(expired).await {
-                        Ok(()) => {
-                            self.note(|status| status.resubmitted += 1);
-                            pause = Duration::ZERO;
-                            if expired {
-                                healthy_at = SystemTime::now();
-                                watched.reset();
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, "cannot submit the job yet");
-                            self.note(|status| status.last_error = Some(error.to_string()));
-                            pause = (pause * 2 + Duration::from_millis(500)).min(LONGEST_PAUSE);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Begins a checkpoint of the job if it is time.
-    async fn checkpoint_when_due(&self, job: &str, rhythm: &mut Rhythm) {
-        let (now, since_epoch) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-        if rhythm.is_due(job, now, since_epoch)
-            && self.rest.begin_checkpoint(job, "CONFIGURED").await.is_some()
-        {
-            rhythm.begun(job, now);
         }
     }
 
@@ -364,16 +336,15 @@ impl JobControl {
     /// What the job computes, as one text: a job with another definition cannot take over its state.
     fn definition(&self) -> Result<String> {
         let text = template::render(&self.parameters, Start::Earliest)?.text;
-        let options = options::as_sql(&self.options(None));
+        let options = options::as_sql(&self.options());
         Ok(format!(
             "-- The job as it was submitted, with all names filled in. Plan: revision {}.\n{options}\n{text}",
             plan::REVISION
         ))
     }
 
-    fn options(&self, checkpoint: Option<&Checkpoint>) -> BTreeMap<String, String> {
-        let from = checkpoint.map(|checkpoint| checkpoint.path.as_path());
-        options::all(&self.name(), &self.parameters, &self.execution, &self.layout.checkpoints(), from)
+    fn options(&self) -> BTreeMap<String, String> {
+        options::all(&self.name(), &self.parameters, &self.execution, &self.layout.checkpoints())
     }
 
     /// Makes a plan of the SQL, for a start at no time: the one that comes with the program, if it is of this SQL, or else Flink does.
@@ -407,7 +378,7 @@ impl JobControl {
         let set = statements.inserts.join(";\n");
         let compile = format!("COMPILE PLAN 'file://{}' FOR STATEMENT SET BEGIN\n{set};\nEND", raw.display());
         let all = statements.definitions.iter().map(String::as_str).chain([compile.as_str()]);
-        Session::run(&self.gateway, &self.options(None), all).await?;
+        Session::run(&self.gateway, &self.options(), all).await?;
         let plan = fs::read_to_string(&raw).map_err(|_| StackError::NotReachable {
             what: "the plan that Flink's SQL Gateway compiled",
             address: raw.display().to_string(),
@@ -429,20 +400,47 @@ impl JobControl {
         write(&self.plan_file(), plan)
     }
 
-    /// Runs the plan. With a checkpoint, `start` does not matter: the offsets stand there.
-    async fn execute(&self, start: Start, checkpoint: Option<&Checkpoint>) -> Result<String> {
+    /// Runs the plan, with state that outlives a window by `slack`. With a checkpoint, `start` does not matter: the offsets stand there.
+    async fn execute(
+        &self,
+        start: Start,
+        checkpoint: Option<&Checkpoint>,
+        slack: Duration,
+    ) -> Result<String> {
+        let longer = slack.saturating_sub(SLACK);
+        let mut options = self.options();
+        if let Some(checkpoint) = checkpoint {
+            options::resume_from(&mut options, &checkpoint.path);
+        }
+        let mut file = self.plan_file();
+        if !longer.is_zero() {
+            options::keep_longer(&mut options, longer);
+            let usual = fs::read_to_string(&file);
+            let usual = usual.map_err(StackError::io(format!("cannot read {}", file.display())))?;
+            file = self.dir().join("plan.longer.json");
+            write(&file, plan::keep_longer(&usual, longer)?)?;
+        }
         // the plan holds the queries, but only the names of its sources and sinks
         let definitions = template::render(&self.parameters, start)?.definitions;
         let tables = definitions.iter().filter(|definition| definition.starts_with("CREATE TEMPORARY TABLE"));
-        let execute = format!("EXECUTE PLAN 'file://{}'", self.plan_file().display());
+        let execute = format!("EXECUTE PLAN 'file://{}'", file.display());
         let all = tables.map(String::as_str).chain([execute.as_str()]);
-        let answer = Session::run(&self.gateway, &self.options(checkpoint), all).await?;
+        let answer = Session::run(&self.gateway, &options, all).await?;
         let id = answer.job.or_else(|| answer.rows.first()?.first()?.as_str().map(str::to_owned));
         id.ok_or_else(|| StackError::Sql {
             reason: "it named no job".into(),
             statement: "EXECUTE PLAN".into(),
         })
     }
+}
+
+/// A file that is written as long as somebody looks after the job.
+fn seen_file(layout: &Layout) -> PathBuf {
+    job_dir(layout).join("seen.json")
+}
+
+fn job_dir(layout: &Layout) -> PathBuf {
+    layout.flink().join("job")
 }
 
 fn write(file: &Path, content: impl AsRef<[u8]>) -> Result<()> {

@@ -15,6 +15,13 @@ pub(super) fn remembered_for(parameters: &JobParameters, ms: i64) -> i64 {
     parameters.windows.size_ms().max(ms) / 1000 + 1 + SLACK.as_secs() as i64
 }
 
+/// The longest time, in event time, after which some state is asked for.
+pub(super) fn reach(parameters: &JobParameters) -> Duration {
+    let rules = detection::FAST_MS.max(detection::REPEATED_MS).max(parameters.session_gap_ms);
+    let ms = parameters.windows.size_ms().max(rules).max(parameters.dedup_horizon_s * 1000);
+    Duration::from_millis(ms.unsigned_abs())
+}
+
 /// Options that a plan depends on.
 pub(super) fn of_plan(parameters: &JobParameters) -> BTreeMap<String, String> {
     // labels and rules look back a window, the fast ones some seconds
@@ -36,13 +43,12 @@ pub(super) fn of_plan(parameters: &JobParameters) -> BTreeMap<String, String> {
     ])
 }
 
-/// All options of a job of this name that keeps its checkpoints in `checkpoints` and begins with the one in `from`.
+/// All options of a job of this name that keeps its checkpoints in `checkpoints`.
 pub(super) fn all(
     name: &str,
     parameters: &JobParameters,
     execution: &Execution,
     checkpoints: &Path,
-    from: Option<&Path>,
 ) -> BTreeMap<String, String> {
     let mut options = named([
         ("pipeline.name", name.to_owned()),
@@ -62,10 +68,25 @@ pub(super) fn all(
         ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION".into()),
     ]);
     options.extend(of_plan(parameters));
-    if let Some(from) = from {
-        options.insert("execution.state-recovery.path".into(), format!("file://{}", from.display()));
-    }
     options
+}
+
+/// Has a job begin with the checkpoint in `from`.
+pub(super) fn resume_from(options: &mut BTreeMap<String, String>, from: &Path) {
+    options.insert("execution.state-recovery.path".into(), format!("file://{}", from.display()));
+}
+
+/// Has state kept for `longer`.
+pub(super) fn keep_longer(options: &mut BTreeMap<String, String>, longer: Duration) {
+    if let Some(ttl) = options.get_mut("table.exec.state.ttl") {
+        *ttl = longer_ttl(ttl, longer).unwrap_or_else(|| ttl.clone());
+    }
+}
+
+/// A time to live of so many seconds, made longer; nothing, if it is not told in seconds.
+pub(super) fn longer_ttl(ttl: &str, longer: Duration) -> Option<String> {
+    let seconds: u64 = ttl.strip_suffix(" s")?.parse().ok()?;
+    Some(format!("{} s", seconds + longer.as_secs()))
 }
 
 /// The statements that set these options.

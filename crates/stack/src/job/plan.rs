@@ -18,9 +18,11 @@
 //!
 //! <https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/dev/table/concepts/overview/#configure-operator-level-state-ttl>
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::lag;
+use super::{lag, options};
 use crate::error::{Result, StackError};
 
 /// How long a running total is kept after its last change. It comes back to zero by itself, within a window of event time; were it
@@ -76,6 +78,22 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32)
         remove_exchanges(&mut plan);
     }
     lag::replace(&mut plan).ok_or_else(|| fail("a LAG does not stand in it in the known form"))?;
+    Ok(plan.to_string())
+}
+
+/// Has a plan's state kept for `longer` where it has a time to live of its own; running totals are kept long enough.
+pub fn keep_longer(json: &str, longer: Duration) -> Result<String> {
+    let fail = |why: &str| StackError::Template { file: "the compiled plan".into(), why: why.into() };
+    let mut plan: Value = serde_json::from_str(json).map_err(|e| fail(&e.to_string()))?;
+    for node in plan.get_mut("nodes").and_then(Value::as_array_mut).into_iter().flatten() {
+        for place in ["/state/0/ttl", "/configuration/table.exec.state.ttl"] {
+            if let Some(ttl) = node.pointer_mut(place)
+                && let Some(longer) = ttl.as_str().and_then(|ttl| options::longer_ttl(ttl, longer))
+            {
+                *ttl = longer.into();
+            }
+        }
+    }
     Ok(plan.to_string())
 }
 
@@ -141,6 +159,17 @@ mod tests {
         assert!(changed.contains("\"180 s\""), "{changed}");
         assert!(adapt(&plan("event_time"), 180, 400, 1).is_err());
         assert!(adapt(r#"{"nodes":[]}"#, 180, 400, 1).is_err());
+    }
+
+    #[test]
+    fn state_is_kept_longer_but_for_totals() {
+        let plan = r#"{"nodes":[{"state":[{"ttl":"361 s"}]},{"configuration":{"table.exec.state.ttl":"90 s"}},{"configuration":{"table.exec.state.ttl":"1 d"}},{}]}"#;
+        let longer = keep_longer(plan, Duration::from_secs(100)).unwrap();
+        let expected = r#"{"nodes":[{"state":[{"ttl":"461 s"}]},{"configuration":{"table.exec.state.ttl":"190 s"}},{"configuration":{"table.exec.state.ttl":"1 d"}},{}]}"#;
+        assert_eq!(
+            serde_json::from_str::<Value>(&longer).unwrap(),
+            serde_json::from_str::<Value>(expected).unwrap()
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where the job takes up the log again.
 //!
-//! From the newest checkpoint, if the job is the same and its state has not expired meanwhile. Otherwise from the log:
+//! From the newest checkpoint, if the job is the same and the outage was short enough to keep its state as much longer ([`super::pace`]).
+//! Otherwise from the log:
 //! let `T0` be the start of the first window to be written. Every event in that window and all later ones has event time
 //! ≥ `T0`, and as event time is never later than arrival, it stands at or after the first record that arrived at `T0`. Reading
 //! from there,
@@ -38,10 +39,8 @@ use crate::error::{Result, StackError};
 use crate::job::open_sessions;
 use crate::job::template::{JobParameters, Replay, Start};
 
-/// How long state outlives the window (or the dedup horizon): time enough to notice a failure, restart, and catch up.
+/// How long state outlives the window (or the dedup horizon), as a rule: time enough to notice a failure, restart, and catch up.
 pub const SLACK: Duration = Duration::from_secs(60);
-/// A checkpoint older than this is not resumed from: part of [`SLACK`] is needed to start and catch up.
-pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_secs(40);
 
 /// Kafka gives a record, or says that there is none, within this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

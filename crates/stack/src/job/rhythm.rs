@@ -4,11 +4,17 @@
 //! happened to start; where the two meet, every result of that window is late, and they meet again at the next one. So we ask
 //! for checkpoints ourselves, when no window ends. Flink's interval stays behind it, three times as long, for a job that nobody
 //! looks after.
+//!
+//! Where a snapshot takes long, because the state is large or the machine busy, the next one waits in proportion: it would take from
+//! the job the time that it has too little of.
 
 use std::time::{Duration, Instant};
 
 /// Slides shorter than this have no middle that would be worth waiting for.
 const SHORTEST_SLIDE: Duration = Duration::from_secs(4);
+
+/// Of so many parts of the time, snapshots take one at most.
+const PARTS: u32 = 4;
 
 /// The rhythm of checkpoints.
 #[derive(Debug)]
@@ -25,17 +31,19 @@ impl Rhythm {
         Self { interval, slide, last: None }
     }
 
-    /// Whether one of the job is due, `since_epoch` being the time of day. Of a job that had none, nothing is saved yet.
-    pub(super) fn is_due(&self, job: &str, now: Instant, since_epoch: Duration) -> bool {
+    /// Whether one of the job is due, `since_epoch` being the time of day, if the last one `took` so long. Of a job that had none,
+    /// nothing is saved yet.
+    pub(super) fn is_due(&self, job: &str, now: Instant, since_epoch: Duration, took: Duration) -> bool {
         let Some((_, last)) = self.last.as_ref().filter(|(of, _)| of == job) else { return true };
         let since = now.saturating_duration_since(*last);
-        if self.slide < SHORTEST_SLIDE || self.interval < self.slide {
-            return since >= self.interval;
+        let interval = self.interval.max(took * PARTS);
+        if self.slide < SHORTEST_SLIDE || interval < self.slide {
+            return since >= interval;
         }
         let into_slide = since_epoch.as_millis() % self.slide.as_millis();
         let in_the_middle = (3..=7).contains(&(into_slide * 10 / self.slide.as_millis()));
         // two middles are whole slides apart, but for the time of the one who asks
-        in_the_middle && since + self.slide * 2 / 5 >= self.interval || since >= self.interval + self.slide
+        in_the_middle && since + self.slide * 2 / 5 >= interval || since >= interval + self.slide
     }
 
     /// Notes that one of the job was begun.
@@ -50,11 +58,21 @@ mod tests {
 
     /// Times of checkpoints in milliseconds, if somebody asks every 500 ms.
     fn times(interval_s: u64, slide_s: u64, until_s: u64, offset_ms: u64) -> Vec<u64> {
+        times_of(interval_s, slide_s, until_s, offset_ms, 300)
+    }
+
+    /// The same, of checkpoints that take this long.
+    fn times_of(interval_s: u64, slide_s: u64, until_s: u64, offset_ms: u64, took_ms: u64) -> Vec<u64> {
         let mut rhythm = Rhythm::new(Duration::from_secs(interval_s), Duration::from_secs(slide_s));
         let start = Instant::now();
         let ask = |rhythm: &mut Rhythm, ms: u64| {
             let now = start + Duration::from_millis(ms);
-            let due = rhythm.is_due("job", now, Duration::from_millis(1_795_000_000_000 + ms));
+            let due = rhythm.is_due(
+                "job",
+                now,
+                Duration::from_millis(1_795_000_000_000 + ms),
+                Duration::from_millis(took_ms),
+            );
             if due {
                 rhythm.begun("job", now);
             }
@@ -80,7 +98,15 @@ mod tests {
         let mut rhythm = Rhythm::new(Duration::from_secs(20), Duration::from_secs(10));
         let now = Instant::now();
         rhythm.begun("one", now);
-        assert!(!rhythm.is_due("one", now, Duration::ZERO) && rhythm.is_due("other", now, Duration::ZERO));
+        let is_due = |job: &str| rhythm.is_due(job, now, Duration::ZERO, Duration::ZERO);
+        assert!(!is_due("one") && is_due("other"));
+    }
+
+    #[test]
+    fn slow_ones_are_rarer() {
+        let apart: Vec<u64> =
+            times_of(20, 10, 300, 0, 13_000).windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(apart[1..].iter().all(|ms| *ms == 50_000), "{apart:?}");
     }
 
     #[test]
