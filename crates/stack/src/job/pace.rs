@@ -28,6 +28,8 @@ const GROWING_MS: i64 = 40_000;
 const LEAP_MS: i64 = 10_000;
 /// An older checkpoint than this is not restored.
 const MOST_REPEATED: Duration = Duration::from_secs(300);
+/// A slack beyond this takes memory that would better be free; an outage alone does not ask for so much.
+const LONG: Duration = Duration::from_secs(180);
 /// A strain below this is what a busy machine has now and then.
 const EASY: Duration = Duration::from_secs(15);
 /// A strain beyond this is told: something is wrong with the job's speed.
@@ -146,7 +148,7 @@ impl Pace {
         self.found = if left >= RESERVE {
             let long = ms(self.reach + SLACK);
             let is_easy = self.easy_since.is_some_and(|since| now - since > long);
-            if is_easy && self.slack > SLACK * 2 { Finding::Relaxed } else { Finding::Sound }
+            if is_easy && self.slack > LONG { Finding::Relaxed } else { Finding::Sound }
         } else if self.is_growing(now, now - watermark) && (left > UNSEEN || self.found == Finding::Strained)
         {
             Finding::Strained
@@ -179,7 +181,7 @@ impl Pace {
     pub(super) fn behind(&self) -> Option<Duration> {
         let (now, watermark) = *self.seen.back()?;
         let lag = now - watermark;
-        let is_slow = self.slack > SLACK * 2 || self.is_growing(now, lag);
+        let is_slow = self.slack > LONG || self.is_growing(now, lag);
         (is_slow && self.strain(lag, now) > SLOW).then(|| duration(lag))
     }
 
