@@ -66,7 +66,6 @@ pub(super) enum Resume {
 /// What is noted of a job, as long as somebody looks after it, for whoever resumes it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Seen {
-    job: String,
     slack_s: u64,
     pace: Option<Known>,
 }
@@ -227,8 +226,7 @@ impl JobControl {
             Resume::SavedBy(at) => at,
             Resume::Log => return Ok(false),
         };
-        let all = checkpoint::complete(&self.layout.checkpoints()).into_iter();
-        for checkpoint in all.filter(|checkpoint| checkpoint.taken_at() <= saved_by).take(2) {
+        for checkpoint in self.saved_by(saved_by).take(2) {
             let (needed, usual) = {
                 let pace = self.pace();
                 let counting = Timestamp::now().0 + STARTING.as_millis() as i64;
@@ -257,19 +255,19 @@ impl JobControl {
         seen.ok().and_then(|seen| seen.elapsed().ok()).unwrap_or(Duration::MAX)
     }
 
-    /// When the newest checkpoint was taken of those begun by then.
-    pub(super) fn saved_by(&self, at: Timestamp) -> Option<Timestamp> {
-        let all = checkpoint::complete(&self.layout.checkpoints());
-        all.iter().map(Checkpoint::taken_at).find(|taken| *taken <= at)
+    /// The checkpoints that were begun by then, the newest first.
+    pub(super) fn saved_by(&self, at: Timestamp) -> impl Iterator<Item = Checkpoint> + use<> {
+        let all = checkpoint::complete(&self.layout.checkpoints()).into_iter();
+        all.filter(move |checkpoint| checkpoint.taken_at() <= at)
     }
 
     /// Notes that the job is looked after, and what is known of its pace.
-    pub(super) fn see(&self, job: &str) {
+    pub(super) fn see(&self) {
         let (slack_s, pace) = {
             let pace = self.pace();
             (pace.slack().as_secs(), pace.known())
         };
-        if let Ok(seen) = serde_json::to_vec(&Seen { job: job.to_owned(), slack_s, pace }) {
+        if let Ok(seen) = serde_json::to_vec(&Seen { slack_s, pace }) {
             let _ = fs::write(seen_file(&self.layout), seen);
         }
     }
@@ -279,7 +277,7 @@ impl JobControl {
         let from = from.map_or(id.as_str(), |checkpoint| &checkpoint.job);
         checkpoint::clean(&self.layout.checkpoints(), &[&id, from]);
         self.pace().set_slack(slack);
-        self.see(&id);
+        self.see();
         self.note(|status| {
             status.id = Some(id);
             status.resumed = resumed;

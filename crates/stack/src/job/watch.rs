@@ -85,7 +85,7 @@ impl JobControl {
                 },
                 (Some(job), None) if job.is_running() => {
                     noticed = Noticed { healthy_at: Timestamp::now(), restarted: None, ..noticed };
-                    self.see(&job.id);
+                    self.see();
                     self.checkpoint_when_due(&job.id, &mut checkpoints).await;
                 }
                 _ => {}
@@ -128,7 +128,7 @@ impl JobControl {
             _ => {
                 // at once, before what was restored writes rows: the watermark tells only when it has moved on
                 let saved = match noticed.restarted {
-                    Some(_) => self.saved_by(noticed.healthy_at)?,
+                    Some(_) => self.saved_by(noticed.healthy_at).next()?.taken_at(),
                     None => noticed.healthy_at,
                 };
                 (pace.slack_to_resume(saved, Timestamp::now()) > slack).then_some(Change {
