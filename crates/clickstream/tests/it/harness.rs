@@ -158,6 +158,14 @@ impl World {
             lines.iter().rev().for_each(|line| words += &format!("  {}\n", cut(line, 240)));
         }
         let output = self.output();
+        // what became of the job, and what the proof says of its rows
+        let log = self.log("clickstream");
+        log.lines()
+            .rev()
+            .filter(|line| line.contains("job::"))
+            .for_each(|line| words += &format!("{line}\n"));
+        let verify = binary().args(["verify", "--data-dir"]).arg(self.dir.path()).output();
+        words += &verify.map_or_else(|error| error.to_string(), |verify| text(&verify));
         // rows of windows would fill the page
         let lines: Vec<&str> =
             output.lines().rev().filter(|line| !line.contains(r#""type":"window""#)).take(8).collect();

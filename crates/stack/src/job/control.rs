@@ -236,7 +236,7 @@ impl JobControl {
                 break;
             }
             let slack = needed.max(slack).max(SLACK);
-            match self.execute(Start::Earliest, Some(&checkpoint), slack).await {
+            match self.execute(self.saved_start(), Some(&checkpoint), slack).await {
                 Ok(id) => {
                     let resumed = format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs());
                     self.submitted(id, Some(&checkpoint), slack, resumed);
@@ -322,6 +322,11 @@ impl JobControl {
         self.dir().join("plan.json")
     }
 
+    /// The start it has the times of.
+    fn start_file(&self) -> PathBuf {
+        self.dir().join("start.json")
+    }
+
     /// The plan without times.
     fn compiled_file(&self) -> PathBuf {
         self.dir().join("plan.compiled.json")
@@ -395,10 +400,18 @@ impl JobControl {
             file: "the compiled plan".into(),
             why: "the times of its start do not stand in it in the known form".into(),
         })?;
-        write(&self.plan_file(), plan)
+        write(&self.plan_file(), plan)?;
+        write(&self.start_file(), serde_json::to_vec(&start).unwrap_or_default())
     }
 
-    /// Runs the plan, with state that outlives a window by `slack`. With a checkpoint, `start` does not matter: the offsets stand there.
+    /// Where reading began that the plan is for.
+    fn saved_start(&self) -> Start {
+        let saved = fs::read(self.start_file()).ok();
+        saved.and_then(|start| serde_json::from_slice(&start).ok()).unwrap_or(Start::Earliest)
+    }
+
+    /// Runs the plan, with state that outlives a window by `slack`. In a checkpoint stand the offsets to go on from, unless it was taken
+    /// before the job had found the partitions: then `start` counts.
     async fn execute(
         &self,
         start: Start,

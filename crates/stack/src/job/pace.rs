@@ -171,9 +171,14 @@ impl Pace {
 
     /// How much a lag exceeds the least one of the time that is asked for then.
     fn strain(&self, lag: i64, now: i64) -> Duration {
+        self.strain_on(i64::MAX, lag, now)
+    }
+
+    /// The same, of what was written by `saved`.
+    fn strain_on(&self, saved: i64, lag: i64, now: i64) -> Duration {
         let asked_for = now - lag - ms(self.reach);
         let all = self.seen.iter().copied().chain(self.before);
-        let reached = all.filter(|(_, watermark)| *watermark >= asked_for);
+        let reached = all.filter(|(at, watermark)| *at <= saved && *watermark >= asked_for);
         duration(lag - reached.map(|(at, watermark)| at - watermark).min().unwrap_or(lag))
     }
 
@@ -200,11 +205,13 @@ impl Pace {
         self.slack
     }
 
-    /// The slack that state needs which goes on at `resumed` from where it was at `saved`.
+    /// The slack that state needs which goes on at `resumed` from where it was at `saved`. What was written since then is not in it, and
+    /// will be written anew.
     pub(super) fn slack_to_resume(&self, saved: Timestamp, resumed: Timestamp) -> Duration {
         let known = self.seen.iter().rev().find(|(at, _)| *at <= saved.0).or(self.seen.front());
         let lag = known.map_or(0, |(at, watermark)| at - watermark) + resumed.0 - saved.0;
-        self.strain(lag, resumed.0).max(duration(resumed.0 - saved.0)) + UNSEEN
+        let strain = self.strain_on(saved.0, lag, resumed.0);
+        strain.max(duration(resumed.0 - saved.0)) + UNSEEN
     }
 
     /// The slack that a job needs which goes on as slowly as in the last minute. With event time at a share `r` of the clock's speed, a window
@@ -331,6 +338,10 @@ mod tests {
         // nothing was seen of that job: at least the time in between
         let none = Pace::new(WINDOW, SLACK);
         assert_eq!(none.slack_to_resume(second(90), second(140)), Duration::from_secs(50) + UNSEEN);
+        // a job that has caught up in one leap since it was seen last: what it writes then does not count for what was before
+        let mut leapt = Pace::new(WINDOW, SLACK);
+        findings(&mut leapt, &[(100, 80), (102, 1)]);
+        assert_eq!(leapt.slack_to_resume(second(101), second(102)), Duration::from_secs(1) + UNSEEN);
         // somebody else saw it fall behind by half a minute
         findings(&mut pace, &(100..160).map(|at| (at, 1 + (at - 100) / 2)).collect::<Vec<_>>());
         let mut next = Pace::new(WINDOW, SLACK).knowing(pace.known());

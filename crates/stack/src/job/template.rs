@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use minijinja::{Environment, UndefinedBehavior, context};
+use serde::{Deserialize, Serialize};
 
 use clickstream_event::{Windows, detection, topic, validate};
 
@@ -40,7 +41,7 @@ pub enum UniqueUsers {
 }
 
 /// Where the job begins to read, and from which window on it writes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Start {
     /// At the beginning of the log.
     Earliest,
@@ -49,7 +50,7 @@ pub enum Start {
 }
 
 /// A start in the middle of the log; times are milliseconds since the epoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Replay {
     /// Reading begins at the first record that arrived at or after this time.
     pub read_from: i64,
