@@ -32,6 +32,8 @@ fn options(command: Command, names: &[&str]) -> Command {
             Form::Value(name) => arg
                 .value_name(name)
                 .action(ArgAction::Set)
+                // so that it is the range of the option that is told, not an argument nobody gave
+                .allow_negative_numbers(true)
                 .allow_hyphen_values(key.name == "taskmanager_options"),
             Form::Switch | Form::NegativeSwitch => arg.action(ArgAction::SetTrue),
         })

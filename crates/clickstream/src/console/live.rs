@@ -8,9 +8,9 @@ use clickstream_top::text::thousands;
 use console::{Term, style};
 use serde_json::json;
 
-use crate::console::emit;
 use crate::console::sections::{View, anomaly_line};
 use crate::console::window::WindowView;
+use crate::console::{emit, redraws};
 use crate::results::Window;
 
 /// What the proof beside a running pipeline has found.
@@ -118,7 +118,7 @@ impl Live {
         let term = Term::stdout();
         let mode = match () {
             () if json => Mode::Json,
-            () if term.is_term() => Mode::Terminal(term),
+            () if redraws(&term) => Mode::Terminal(term),
             () => Mode::Plain,
         };
         Self {

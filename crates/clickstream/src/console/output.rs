@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::sync::LazyLock;
 
+use console::Term;
 use tokio_util::sync::CancellationToken;
 
 static READER_GONE: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
@@ -14,6 +15,11 @@ pub fn emit(text: &str) {
     if printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         READER_GONE.cancel();
     }
+}
+
+/// Whether text on this terminal can be written over: not in a file, nor in what calls itself `dumb`, as the shells of editors do.
+pub fn redraws(term: &Term) -> bool {
+    term.is_term() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// Waits until a text could not be printed because its reader had gone.

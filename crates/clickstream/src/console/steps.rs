@@ -8,6 +8,8 @@ use clickstream_stack::observer::{Observer, Progress};
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::console::redraws;
+
 /// Shows [`Progress`].
 pub struct Steps {
     mode: Mode,
@@ -28,7 +30,7 @@ impl Steps {
     pub fn new(json: bool) -> Self {
         let mode = match () {
             () if json => Mode::Json,
-            () if console::Term::stderr().is_term() => Mode::Terminal(MultiProgress::new()),
+            () if redraws(&console::Term::stderr()) => Mode::Terminal(MultiProgress::new()),
             () => Mode::Plain,
         };
         Self { mode, bars: Mutex::default() }

@@ -63,6 +63,7 @@ pub(super) fn all(
         ("execution.checkpointing.interval", milliseconds(execution.checkpoint_interval * 3)),
         ("execution.checkpointing.min-pause", milliseconds(execution.checkpoint_interval * 2)),
         ("execution.checkpointing.timeout", "60 s".into()),
+        ("execution.checkpointing.snapshot-compression", "true".into()),
         ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
         ("execution.checkpointing.dir", format!("file://{}", checkpoints.display())),
         ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION".into()),

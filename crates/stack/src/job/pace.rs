@@ -28,6 +28,8 @@ const GROWING_MS: i64 = 40_000;
 const LEAP_MS: i64 = 10_000;
 /// An older checkpoint than this is not restored.
 const MOST_REPEATED: Duration = Duration::from_secs(300);
+/// Of what was seen, so much is noted, in milliseconds between two times.
+const APART_MS: i64 = 5_000;
 /// A slack beyond this takes memory that would better be free; an outage alone does not ask for so much.
 const LONG: Duration = Duration::from_secs(180);
 /// A strain below this is what a busy machine has now and then.
@@ -67,10 +69,11 @@ pub(super) struct Pace {
 }
 
 /// What is known of the pace, for whoever watches the same job, or its state, later.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Known {
-    at: i64,
-    watermark: i64,
+    /// The watermark by time, the oldest first: enough to tell how far a checkpoint was behind.
+    seen: Vec<(i64, i64)>,
+    /// The least lag that counts.
     least_lag: i64,
 }
 
@@ -99,8 +102,10 @@ impl Pace {
 
     /// Goes on from what was known of the job.
     pub(super) fn knowing(mut self, known: Option<Known>) -> Self {
-        self.seen.extend(known.map(|known| (known.at, known.watermark)));
-        self.before = known.map(|known| (known.at, known.at - known.least_lag));
+        if let Some(Known { seen, least_lag }) = known {
+            self.before = seen.last().map(|(at, _)| (*at, at - least_lag));
+            self.seen.extend(seen);
+        }
         self
     }
 
@@ -108,7 +113,17 @@ impl Pace {
     pub(super) fn known(&self) -> Option<Known> {
         let (at, watermark) = *self.seen.back()?;
         let strain = self.strain(at - watermark, at);
-        Some(Known { at, watermark, least_lag: at - watermark - ms(strain) })
+        let recent = self.seen.iter().filter(|(seen, _)| at - seen <= ms(MOST_REPEATED));
+        let mut seen: Vec<(i64, i64)> = Vec::new();
+        for one in recent {
+            if seen.last().is_none_or(|(last, _)| one.0 - last >= APART_MS) {
+                seen.push(*one);
+            }
+        }
+        if seen.last() != Some(&(at, watermark)) {
+            seen.push((at, watermark));
+        }
+        Some(Known { seen, least_lag: at - watermark - ms(strain) })
     }
 
     /// State outlives its use by this from now on.
@@ -177,8 +192,8 @@ impl Pace {
     /// The same, of what was written by `saved`.
     fn strain_on(&self, saved: i64, lag: i64, now: i64) -> Duration {
         let asked_for = now - lag - ms(self.reach);
-        let all = self.seen.iter().copied().chain(self.before);
-        let reached = all.filter(|(at, watermark)| *at <= saved && *watermark >= asked_for);
+        let all = self.seen.iter().copied().filter(|(at, _)| *at <= saved).chain(self.before);
+        let reached = all.filter(|(_, watermark)| *watermark >= asked_for);
         duration(lag - reached.map(|(at, watermark)| at - watermark).min().unwrap_or(lag))
     }
 
@@ -347,5 +362,11 @@ mod tests {
         let mut next = Pace::new(WINDOW, SLACK).knowing(pace.known());
         assert_eq!(next.slack_to_resume(second(160), second(170)), Duration::from_secs(29 + 10) + UNSEEN);
         assert_eq!(findings(&mut next, &[(170, 35), (171, 57)]), [Finding::Sound, Finding::Expired]);
+        // who comes later knows how far an older checkpoint was behind
+        let mut catching_up = Pace::new(WINDOW, SLACK);
+        findings(&mut catching_up, &(0..100).map(|at| (at, 1)).collect::<Vec<_>>());
+        findings(&mut catching_up, &(140..170).map(|at| (at, 40 - (at - 140))).collect::<Vec<_>>());
+        let next = Pace::new(WINDOW, SLACK).knowing(catching_up.known());
+        assert_eq!(next.slack_to_resume(second(150), second(180)), Duration::from_secs(30 + 30 - 1) + UNSEEN);
     }
 }
