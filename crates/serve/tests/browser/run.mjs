@@ -44,6 +44,15 @@ async function shown(tab) {
   await tab.waitForSelector('section[aria-labelledby=heading-top-pages] tbody tr');
 }
 
+/** Waits until an asynchronous condition holds: `waitForFunction` takes its promise for a yes. */
+async function until(tab, holds, argument) {
+  const deadline = Date.now() + 30_000;
+  while (!(await tab.evaluate(holds, argument))) {
+    assert.ok(Date.now() < deadline, `not within 30 s: ${holds}`);
+    await tab.waitForTimeout(50);
+  }
+}
+
 async function accessible(tab) {
   await tab.addScriptTag({ path: axe });
   const found = await tab.evaluate(async () => (await window.axe.run()).violations.map((v) => `${v.impact} ${v.id}: ${v.nodes[0].html.slice(0, 160)}`));
@@ -145,7 +154,7 @@ await check('looking back', {}, async (tab) => {
   const before = await ends();
   await tab.click('#earlier');
   await tab.waitForFunction(() => /looking back/.test(document.querySelector('#live').textContent));
-  await tab.waitForFunction(async () => {
+  await until(tab, async () => {
     const { state, now } = await import('/web/state.js');
     return state.at && now()?.window_end === state.at && state.latest['top-pages']?.window_end === state.at;
   });
@@ -159,7 +168,7 @@ await check('looking back', {}, async (tab) => {
   await accessible(tab);
   await tab.click('#newest');
   await tab.waitForFunction((old) => document.querySelector('#later').hidden && document.querySelector('#live').textContent.includes('live'), null);
-  await tab.waitForFunction(async (old) => (await import('/web/state.js')).state.latest['top-pages']?.window_end > old, before.newest);
+  await until(tab, async (old) => (await import('/web/state.js')).state.latest['top-pages']?.window_end > old, before.newest);
 });
 
 /** Opens an explanation, waits for its events, and gives its text; no request may fail. */
@@ -173,7 +182,7 @@ async function explained(tab, button) {
 
 await check('why of everything', {}, async (tab) => {
   await shown(tab);
-  await tab.waitForFunction(async () => (await import('/web/state.js')).state.status?.slide_ms);
+  await until(tab, async () => (await import('/web/state.js')).state.status?.slide_ms);
   const kpi = await explained(tab, tab.locator('.kpi .why').first());
   assert.match(kpi, /clickstream explain --site shop --window-end \S+Z --metric unique_users --data-dir \S+/);
   const header = await explained(tab, tab.locator('section[aria-labelledby=heading-funnel] header .why'));
@@ -224,11 +233,11 @@ await check('dark', { colorScheme: 'dark' }, async (tab) => {
 
 await check('proof marks', { viewport: { width: 390, height: 844 } }, async (tab) => {
   await shown(tab);
-  await tab.waitForFunction(async () => (await import('/web/state.js')).state.status?.proof.state === 'proven', null, { timeout: 30_000 });
+  await until(tab, async () => (await import('/web/state.js')).state.status?.proof.state === 'proven');
   assert.match(await tab.locator('#legend').innerText(), /✓ .+ ○ /);
   // who looks back gets no more rows: what a mark says may only come from the proof
   await tab.click('#earlier');
-  await tab.waitForFunction(async () => {
+  await until(tab, async () => {
     const { state, now } = await import('/web/state.js');
     return state.at && now()?.window_end === state.at && state.latest['top-pages']?.window_end === state.at;
   });
@@ -265,7 +274,7 @@ const JOB = {
 
 for (const [name, width, height] of [['phone', 390, 844], ['desk', 1280, 900]]) {
   await check(`the job on a ${name}`, { hash: '/#pipeline', viewport: { width, height } }, async (tab) => {
-    await tab.waitForFunction(async () => (await import('/web/state.js')).state.status?.slide_ms);
+    await until(tab, async () => (await import('/web/state.js')).state.status?.slide_ms);
     await tab.evaluate(async (job) => {
       const { report, state } = await import('/web/state.js');
       let status = { ...state.status, engine: 'flink', job };
