@@ -159,7 +159,7 @@ impl Cluster {
                     jvm(
                         task_manager_options,
                         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
-                        self.memory_options(),
+                        self.taskmanager_options(),
                     ),
                 )
             },
@@ -195,8 +195,9 @@ impl Cluster {
              sql-gateway.endpoint.rest.bind-address: 127.0.0.1\n\
              sql-gateway.endpoint.rest.port: {gateway_port}\n\
              io.tmp.dirs: {scratch}\n\
-             # a process that was killed is noticed by two messages that fail; one that only stands still, as in a long\n\
-             # garbage collection, is waited for\n\
+             # a TaskManager that was killed is noticed by two messages that fail; one that only stands still, as in a long\n\
+             # garbage collection, is waited for. It cannot tell a killed JobManager from one that stands still, and has\n\
+             # less patience: see its own options\n\
              heartbeat.interval: 1000\n\
              heartbeat.timeout: 30000\n\
              metrics.fetcher.update-interval: 2000\n\
@@ -212,10 +213,13 @@ impl Cluster {
         )
     }
 
-    /// The whole split of the TaskManager's memory: without Flink's shell scripts every part must be given.
-    fn memory_options(&self) -> Vec<String> {
+    /// What the TaskManager is told beside the file: its patience with the JobManager, and the whole split of its memory, of which every
+    /// part must be given where Flink's shell scripts do not run.
+    fn taskmanager_options(&self) -> Vec<String> {
         let memory = &self.memory;
         [
+            // a JobManager that was killed is back by then, and waits for it
+            ("heartbeat.timeout", "15000".into()),
             ("taskmanager.cpu.cores", format!("{}.0", self.slots)),
             ("taskmanager.memory.task.heap.size", format!("{}m", memory.task_heap)),
             ("taskmanager.memory.task.off-heap.size", "0m".into()),
