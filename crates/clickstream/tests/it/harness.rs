@@ -157,7 +157,6 @@ impl World {
             let lines: Vec<&str> = log.lines().take(8).collect();
             lines.iter().rev().for_each(|line| words += &format!("  {}\n", cut(line, 240)));
         }
-        let output = self.output();
         // what became of the job, and what the proof says of its rows
         let log = self.log("clickstream");
         log.lines()
@@ -166,6 +165,7 @@ impl World {
             .for_each(|line| words += &format!("{line}\n"));
         let verify = binary().args(["verify", "--data-dir"]).arg(self.dir.path()).output();
         words += &verify.map_or_else(|error| error.to_string(), |verify| text(&verify));
+        let output = self.output();
         // rows of windows would fill the page
         let lines: Vec<&str> =
             output.lines().rev().filter(|line| !line.contains(r#""type":"window""#)).take(8).collect();

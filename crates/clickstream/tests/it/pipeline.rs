@@ -118,28 +118,24 @@ fn textbook_form_and_changed_window() {
         rows.iter().any(|row| row["window_end"] == last.as_str()).then_some(rows)
     });
     assert!(rows.len() >= 4, "{rows:?}");
-    for row in rows {
+    let versions = |row: &serde_json::Value| -> Vec<_> {
+        let place = |row: &serde_json::Value| ["site_id", "window_end"].map(|field| row[field].clone());
+        rows.iter().filter(|other| place(other) == place(row)).collect()
+    };
+    for row in &rows {
         let end = clickstream_event::Timestamp::parse(row["window_end"].as_str().unwrap()).unwrap().0;
         let key = format!("{} {end}", row["site_id"].as_str().unwrap());
         let expected = &expected.rows[topic::SITE_METRICS][&key];
         for field in ["event_count", "view_count", "unique_users", "active_sessions"] {
-            let versions: Vec<_> = world.read(topic::SITE_METRICS).into_iter().filter(is_of(&row)).collect();
-            assert_eq!(expected[field], row[field], "{field} of {row}, expected {expected}: {versions:#?}");
+            assert_eq!(
+                expected[field],
+                row[field],
+                "{field} of {row}, expected {expected}: {:#?}",
+                versions(row)
+            );
         }
     }
     world.down();
-}
-
-/// Whether a record is a version of this row.
-fn is_of(row: &serde_json::Value) -> impl Fn(&clickstream_recount::Record) -> bool {
-    let place = |row: &serde_json::Value| {
-        ["site_id", "window_start", "window_end"].map(|field| row[field].as_str().map(str::to_owned))
-    };
-    let wanted = place(row);
-    move |record| {
-        serde_json::from_slice(record.value.as_deref().unwrap_or_default())
-            .is_ok_and(|row| place(&row) == wanted)
-    }
 }
 
 fn shaped_rows(world: &World, shape: &dyn Fn(&serde_json::Value) -> bool) -> Vec<serde_json::Value> {

@@ -159,7 +159,7 @@ impl Cluster {
                     jvm(
                         task_manager_options,
                         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
-                        self.taskmanager_options(),
+                        self.dynamic_properties(),
                     ),
                 )
             },
@@ -215,7 +215,7 @@ impl Cluster {
 
     /// What the TaskManager is told beside the file: its patience with the JobManager, and the whole split of its memory, of which every
     /// part must be given where Flink's shell scripts do not run.
-    fn taskmanager_options(&self) -> Vec<String> {
+    fn dynamic_properties(&self) -> Vec<String> {
         let memory = &self.memory;
         [
             // a JobManager that was killed is back by then, and waits for it

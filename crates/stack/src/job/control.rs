@@ -208,7 +208,7 @@ impl JobControl {
             self.prepare(start)?;
         }
         let slack = slack.max(SLACK);
-        let id = self.execute(start, None, slack).await?;
+        let id = self.execute(None, slack).await?;
         self.pace().reset();
         let resumed = match start {
             Start::Earliest => "from the beginning of the log".into(),
@@ -236,7 +236,7 @@ impl JobControl {
                 break;
             }
             let slack = needed.max(slack).max(SLACK);
-            match self.execute(self.saved_start(), Some(&checkpoint), slack).await {
+            match self.execute(Some(&checkpoint), slack).await {
                 Ok(id) => {
                     let resumed = format!("from the checkpoint taken {} s ago", checkpoint.age().as_secs());
                     self.submitted(id, Some(&checkpoint), slack, resumed);
@@ -411,13 +411,8 @@ impl JobControl {
     }
 
     /// Runs the plan, with state that outlives a window by `slack`. In a checkpoint stand the offsets to go on from, unless it was taken
-    /// before the job had found the partitions: then `start` counts.
-    async fn execute(
-        &self,
-        start: Start,
-        checkpoint: Option<&Checkpoint>,
-        slack: Duration,
-    ) -> Result<String> {
+    /// before the job had found the partitions: then reading begins where it would without.
+    async fn execute(&self, checkpoint: Option<&Checkpoint>, slack: Duration) -> Result<String> {
         let longer = slack.saturating_sub(SLACK);
         let mut options = self.options();
         if let Some(checkpoint) = checkpoint {
@@ -432,7 +427,7 @@ impl JobControl {
             write(&file, plan::keep_longer(&usual, longer)?)?;
         }
         // the plan holds the queries, but only the names of its sources and sinks
-        let definitions = template::render(&self.parameters, start)?.definitions;
+        let definitions = template::render(&self.parameters, self.saved_start())?.definitions;
         let tables = definitions.iter().filter(|definition| definition.starts_with("CREATE TEMPORARY TABLE"));
         let execute = format!("EXECUTE PLAN 'file://{}'", file.display());
         let all = tables.map(String::as_str).chain([execute.as_str()]);

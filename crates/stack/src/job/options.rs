@@ -63,6 +63,7 @@ pub(super) fn all(
         ("execution.checkpointing.interval", milliseconds(execution.checkpoint_interval * 3)),
         ("execution.checkpointing.min-pause", milliseconds(execution.checkpoint_interval * 2)),
         ("execution.checkpointing.timeout", "60 s".into()),
+        // a compressed snapshot is read in blocks, any other without a buffer
         ("execution.checkpointing.snapshot-compression", "true".into()),
         ("execution.checkpointing.tolerable-failed-checkpoints", "1000".into()),
         ("execution.checkpointing.dir", format!("file://{}", checkpoints.display())),

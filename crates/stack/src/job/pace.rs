@@ -28,7 +28,7 @@ const GROWING_MS: i64 = 40_000;
 const LEAP_MS: i64 = 10_000;
 /// An older checkpoint than this is not restored.
 const MOST_REPEATED: Duration = Duration::from_secs(300);
-/// Of what was seen, so much is noted, in milliseconds between two times.
+/// Of what was seen in so many milliseconds, one time is noted.
 const APART_MS: i64 = 5_000;
 /// A slack beyond this takes memory that would better be free; an outage alone does not ask for so much.
 const LONG: Duration = Duration::from_secs(180);
@@ -113,13 +113,9 @@ impl Pace {
     pub(super) fn known(&self) -> Option<Known> {
         let (at, watermark) = *self.seen.back()?;
         let strain = self.strain(at - watermark, at);
-        let recent = self.seen.iter().filter(|(seen, _)| at - seen <= ms(MOST_REPEATED));
-        let mut seen: Vec<(i64, i64)> = Vec::new();
-        for one in recent {
-            if seen.last().is_none_or(|(last, _)| one.0 - last >= APART_MS) {
-                seen.push(*one);
-            }
-        }
+        let recent = self.seen.iter().copied().filter(|(seen, _)| at - seen <= ms(MOST_REPEATED));
+        let mut seen: Vec<_> = recent.collect();
+        seen.dedup_by_key(|(at, _)| *at / APART_MS);
         if seen.last() != Some(&(at, watermark)) {
             seen.push((at, watermark));
         }

@@ -169,12 +169,11 @@ impl JobControl {
     /// Begins a checkpoint of the job if it is time. A job without a watermark has read nothing that would be worth keeping: what it
     /// does next is just as well done from the start.
     async fn checkpoint_when_due(&self, job: &str, rhythm: &mut Rhythm) {
-        if !self.telemetry().is_some_and(|told| told.job == job && told.watermark.is_some()) {
-            return;
-        }
+        let has_read = |told: &Arc<Telemetry>| told.job == job && told.watermark.is_some();
+        let Some(told) = self.telemetry().filter(has_read) else { return };
         let (now, since_epoch) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-        let took = self.telemetry().and_then(|told| told.checkpoint.as_ref().map(|last| last.duration_ms));
-        let took = Duration::from_millis(took.unwrap_or(0).max(0).unsigned_abs());
+        let took = told.checkpoint.as_ref().map_or(0, |last| last.duration_ms);
+        let took = Duration::from_millis(took.max(0).unsigned_abs());
         if rhythm.is_due(job, now, since_epoch, took)
             && self.rest.begin_checkpoint(job, "CONFIGURED").await.is_some()
         {
