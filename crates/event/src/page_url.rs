@@ -87,14 +87,21 @@ impl UrlRules {
         let path = url.path().trim_start_matches('/');
         page.push_str(if self.slash { path } else { path.trim_end_matches('/') });
         self.push_query(url.query().unwrap_or_default(), &mut page);
-        if let Some(fragment) = url.fragment()
-            && self.routes
-            && (fragment.starts_with('/') || fragment.starts_with("!/"))
-        {
+        if let Some(route) = self.route(&url) {
             page.push('#');
-            page.push_str(if self.slash { fragment } else { fragment.trim_end_matches('/') });
+            page.push_str(route);
         }
         page
+    }
+
+    /// The fragment, where it names a page within the page. That of `/#/` is the page itself.
+    fn route<'a>(&self, url: &'a Url) -> Option<&'a str> {
+        let fragment = url.fragment().filter(|_| self.routes)?;
+        let path = fragment.strip_prefix('!').unwrap_or(fragment).strip_prefix('/')?;
+        if self.slash {
+            return Some(fragment);
+        }
+        (!path.trim_end_matches('/').is_empty()).then(|| fragment.trim_end_matches('/'))
     }
 
     fn push_query(&self, query: &str, page: &mut String) {
@@ -169,6 +176,8 @@ mod tests {
             ("/größe", "/gr%C3%B6%C3%9Fe"),
             ("https://app.example/#/cart/", "/#/cart"),
             ("https://app.example/#!/cart", "/#!/cart"),
+            ("https://app.example/#/", "/"),
+            ("https://app.example/shop/#!//", "/shop"),
             (" /shoes\n", "/shoes"),
             ("data:text/html,<script>", "data:text/html,<script>"),
             ("/<script>", "/%3Cscript%3E"),
