@@ -16,15 +16,27 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 use crate::frame::Frame;
+use crate::head::{self, Filed, Unfit};
 use crate::kind::{KINDS, Kind};
 use crate::status::PipelineStatus;
 use crate::store::Store;
 
-/// A row on its way.
+/// A row on its way, read already: the thread that files rows has enough to do at the end of a window.
 pub(crate) struct Incoming {
-    topic: &'static str,
-    position: Option<(i32, i64)>,
-    json: Vec<u8>,
+    place: Option<Place>,
+    row: Result<Filed, Unfit>,
+}
+
+/// Topic, partition and offset.
+type Place = (&'static str, i32, i64);
+
+impl Incoming {
+    /// `None` if it is of no result topic.
+    fn read(topic: &str, position: Option<(i32, i64)>, json: &[u8]) -> Option<Self> {
+        let topic = Kind::of_topic(topic)?.topic;
+        let place = position.map(|(partition, offset)| (topic, partition, offset));
+        Some(Self { place, row: head::file(topic, json) })
+    }
 }
 
 /// Rows that wait for the thread at most; then whoever brings them waits.
@@ -93,9 +105,9 @@ impl Feed {
     /// Takes a row of a result topic or a dead letter, as it stands in Kafka. `position` is its partition and offset there;
     /// with it, [`Store::positions`] tells a later start where to read on. Waits while the store is behind. What is no result
     /// topic is left out.
-    pub async fn row(&self, topic: &str, position: Option<(i32, i64)>, json: Vec<u8>) -> Result<(), Stopped> {
-        let Some(kind) = Kind::of_topic(topic) else { return Ok(()) };
-        let mut row = Some(Incoming { topic: kind.topic, position, json });
+    pub async fn row(&self, topic: &str, position: Option<(i32, i64)>, json: &[u8]) -> Result<(), Stopped> {
+        let Some(row) = Incoming::read(topic, position, json) else { return Ok(()) };
+        let mut row = Some(row);
         loop {
             match self.rows.try_send(row) {
                 Ok(()) => return Ok(()),
@@ -111,10 +123,10 @@ impl Feed {
         &self,
         topic: &str,
         position: Option<(i32, i64)>,
-        json: Vec<u8>,
+        json: &[u8],
     ) -> Result<(), Stopped> {
-        let Some(kind) = Kind::of_topic(topic) else { return Ok(()) };
-        self.rows.send(Some(Incoming { topic: kind.topic, position, json })).map_err(|_| Stopped)
+        let Some(row) = Incoming::read(topic, position, json) else { return Ok(()) };
+        self.rows.send(Some(row)).map_err(|_| Stopped)
     }
 
     /// Takes what the pipeline is doing; about once a second.

@@ -4,7 +4,7 @@
 //! Whoever runs the pipeline brings rows and figures, this crate knows neither Kafka nor Flink:
 //!
 //! ```no_run
-//! # async fn example(row_from_kafka: Vec<u8>, shutdown: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(row_from_kafka: &[u8], shutdown: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
 //! use clickstream_serve::{Feed, Options, PipelineStatus, Retention, Store, serve};
 //!
 //! let store = Store::open("data/results.db".as_ref(), Retention::default())?;

@@ -2,7 +2,7 @@
 import { cut, el, fill } from "./dom.js";
 import { get } from "./api.js";
 import { clock, duration, fromField, span, toField, useUtc } from "./format.js";
-import { changed, choose, lookAt, nextTo, now, show, state, watch, windowAt } from "./state.js";
+import { changed, choose, later, lookAt, nextTo, now, show, state, watch, windowAt } from "./state.js";
 import { kpis } from "./panels/kpis.js";
 import { chart } from "./panels/chart.js";
 import { anomalies } from "./panels/anomalies.js";
@@ -146,9 +146,13 @@ anomalies(place);
 topPages(place);
 const beside = el("div.stack", {});
 place.append(beside);
-trending(beside);
-funnel(beside);
-[flow, paths, bounce, engagement, sessions, letters].forEach((make) => make(place));
+// what lies farther down waits for the first picture
+const below = [() => trending(beside), () => funnel(beside), ...[flow, paths, bounce, engagement, sessions, letters].map((make) => () => make(place))];
+const next = () => {
+  below.shift()();
+  if (below.length) later(next);
+};
+later(next);
 
 // sites
 let patience = 1_000;

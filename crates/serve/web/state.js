@@ -45,7 +45,8 @@ export function field(name, row) {
   return state.people && row && `human_${name}` in row ? `human_${name}` : name;
 }
 
-const later = (task) => (window.scheduler?.postTask ? window.scheduler.postTask(task) : setTimeout(task));
+/** Runs a task after the browser could do something else. */
+export const later = (task) => (window.scheduler?.postTask ? window.scheduler.postTask(task) : setTimeout(task));
 
 const listeners = new Set();
 const dirty = new Set();
@@ -53,10 +54,11 @@ let scheduled = false;
 
 /**
  * Calls `draw` when one of `kinds` changed, at most once per frame of the screen. `root`: what it draws, whose focus and scroll
- * places are kept. `every`: at most once in so many ms. `still`: not while the pointer rests on it or the focus is in it.
+ * places are kept. `every`: at most once in so many ms. `still`: not while the pointer rests on it or the focus is in it. `slow`: after
+ * all others, for what takes long.
  */
-export function watch(kinds, draw, { root = null, every = 0, still = false } = {}) {
-  listeners.add({ kinds, draw, root, every, still, last: 0, waiting: false });
+export function watch(kinds, draw, { root = null, every = 0, still = false, slow = false } = {}) {
+  listeners.add({ kinds, draw, root, every, still, slow, last: 0, waiting: false });
 }
 
 /** Says what changed. */
@@ -72,7 +74,7 @@ function flush() {
   scheduled = false;
   const now = new Set(dirty);
   dirty.clear();
-  const due = [...listeners].filter((listener) => listener.kinds.some((kind) => now.has(kind)));
+  const due = [...listeners].filter((listener) => listener.kinds.some((kind) => now.has(kind))).sort((one, other) => one.slow - other.slow);
   // one panel per task, so that no task is long
   const step = () => {
     const listener = due.shift();
@@ -247,7 +249,10 @@ export async function load() {
     state.history = [...series.rows, ...(at ? [] : state.history.filter((row) => row.window_end > last))];
     if (now()) state.latest["site-metrics"] = { window_end: now().window_end, rows: [now()], total: 1 };
   }, "site-metrics")];
-  const rest = [
+  // then the connections are free for what is looked at first, and so is the page for showing it
+  await Promise.all(first);
+  if (state.site !== site_id || state.at !== at) return;
+  await Promise.all([
     read("/pipeline", {}, (overview) => {
       state.canExplain = overview.explain;
       state.explainOptions = overview.explain_options ?? [];
@@ -257,9 +262,7 @@ export async function load() {
     ...Object.keys(LISTS).filter((kind) => kind !== "top-pages").map(list),
     read("/sessions", { site_id, to: upTo(at), limit: EVENTS }, (sessions) => { state.sessions = sessions.rows; }, "sessions"),
     read("/dead-letters", { limit: EVENTS }, (letters) => { state.letters = letters.rows; state.letterCounts = letters.counts; }, "dead-letters"),
-  ];
-  await Promise.all(first);
-  await Promise.all(rest);
+  ]);
   if (!lost && state.site === site_id && state.at === at) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id, at);
 }
 

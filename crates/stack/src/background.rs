@@ -12,7 +12,7 @@ use rustix::process::{Pid, setpriority_process};
 /// What runs when a window ends runs seldom, so for minutes after a start its methods become worth compiling just then, and one can
 /// take the compiler two seconds. Until it is done, the code of the quick compiler serves. Collectors are not among them: one that
 /// stands back too far in the end stops everything.
-const THREADS: [(&str, i32); 2] = [("AsyncOperations", 10), ("C2 CompilerThre", 10)];
+const THREADS: [(&str, i32); 2] = [("AsyncOperations", 15), ("C2 CompilerThre", 15)];
 
 fn nice_of(name: &str) -> Option<i32> {
     THREADS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, nice)| *nice)
@@ -55,7 +55,7 @@ mod tests {
         let own = rustix::thread::gettid();
         let before = getpriority_process(Some(own)).unwrap();
         stand_back(std::process::id());
-        assert_eq!(getpriority_process(Some(helper)).unwrap(), 10);
+        assert_eq!(getpriority_process(Some(helper)).unwrap(), 15);
         assert_eq!(getpriority_process(Some(own)).unwrap(), before);
         drop(end);
         thread.join().unwrap();

@@ -60,7 +60,7 @@ async fn read_kafka(
     while let Some(message) = next(&consumer, shutdown).await {
         if let Some(payload) = message.payload() {
             let position = Some((message.partition(), message.offset()));
-            if feed.row(message.topic(), position, payload.to_vec()).await.is_err() {
+            if feed.row(message.topic(), position, payload).await.is_err() {
                 break;
             }
         }
@@ -87,7 +87,7 @@ pub fn of_files(dir: &Path, store: &Store, feed: &Feed, shutdown: &CancellationT
             }
             let outcome = log.read(name, &part, &mut |record| {
                 if let Some(value) = record.value {
-                    feed.row_blocking(name, Some((record.partition, record.offset)), value.to_vec())?;
+                    feed.row_blocking(name, Some((record.partition, record.offset)), value)?;
                 }
                 Ok(())
             });

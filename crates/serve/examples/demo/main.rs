@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn send(feed: &Feed, rows: Vec<(&'static str, Vec<u8>)>) -> Result<(), clickstream_serve::Stopped> {
     for (topic, json) in rows {
-        feed.row(topic, None, json).await?;
+        feed.row(topic, None, &json).await?;
     }
     Ok(())
 }

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
+
+use super::Place;
 use crate::head::Filed;
 use crate::kind::Kind;
 use crate::store::Position;
 
 /// A window is written when no row of it came for so long …
 const QUIET: Duration = Duration::from_millis(15);
-/// … or when the first one waits this long.
-const PATIENCE: Duration = Duration::from_millis(40);
+/// … or when the first one waits this long. A long list that still grows is shown this often.
+const PATIENCE: Duration = Duration::from_millis(30);
 /// Ranks of a list come together.
 const RANKS_QUIET: Duration = Duration::from_millis(8);
 /// Rows without a window: every frame of them goes to every client, so there should not be too many.
@@ -18,23 +21,36 @@ const EVENTS_PATIENCE: Duration = Duration::from_millis(60);
 /// Anomalies are seldom, and wanted at once.
 const ANOMALY_PATIENCE: Duration = Duration::from_millis(20);
 /// With so many rows nothing waits any longer.
-const MANY: usize = 20_000;
+pub const MANY: usize = 20_000;
 /// Rows written at once at most, unless there are [`MANY`]: other rows that come meanwhile wait until they are written.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 300;
 
 type Key = (&'static str, String, Option<i64>);
+/// What tells a row from the others of its group: its instant, and its key.
+type RowKey = (i64, String);
 
 struct Group {
     first: Instant,
     last: Instant,
-    rows: Vec<(Filed, Option<Place>)>,
+    /// The key is taken out of the row, and put back when it leaves.
+    rows: IndexMap<RowKey, (Filed, Option<Place>)>,
     /// Whether the greatest are last.
     sorted: bool,
     /// When the greatest of a long list were written last; these are the rest, and what came since.
     shown: Option<Instant>,
 }
 
-type Place = (&'static str, i32, i64);
+impl Group {
+    fn new(now: Instant) -> Self {
+        Self { first: now, last: now, rows: IndexMap::new(), sorted: false, shown: None }
+    }
+
+    /// Takes out the rows from place `from` on.
+    fn take(&mut self, from: usize) -> impl Iterator<Item = Filed> + use<> {
+        let rows = self.rows.split_off(from).into_iter();
+        rows.map(|((_, key), (row, _))| Filed { key, ..row })
+    }
+}
 
 /// The rows.
 #[derive(Default)]
@@ -50,37 +66,36 @@ pub struct Pending {
 pub struct Batch {
     /// The rows.
     pub rows: Vec<Filed>,
-    /// Up to where everything is written with them.
+    /// Up to where everything is written with them; nothing while much waits.
     pub positions: Vec<Position>,
     /// They are of the middle of a long list: nothing to be shown.
     pub silent: bool,
 }
 
 impl Pending {
-    /// Takes a row.
-    pub fn take(&mut self, row: Filed, place: Option<Place>, now: Instant) {
+    /// Takes a row. One with the same key that still waits was an older version of it.
+    pub fn take(&mut self, mut row: Filed, place: Option<Place>, now: Instant) {
         if let Some((topic, partition, offset)) = place {
             self.pass(topic, partition, offset);
         }
         let windowed = Kind::named(row.kind).is_some_and(|kind| kind.windowed);
         let key = (row.kind, row.site.clone(), windowed.then_some(row.at));
-        let group = self.groups.entry(key).or_insert_with(|| Group {
-            first: now,
-            last: now,
-            rows: Vec::new(),
-            sorted: false,
-            shown: None,
-        });
+        let group = self.groups.entry(key).or_insert_with(|| Group::new(now));
         group.last = now;
         group.sorted = false;
-        group.rows.push((row, place));
-        self.rows += 1;
+        let key = (row.at, std::mem::take(&mut row.key));
+        self.rows += usize::from(group.rows.insert(key, (row, place)).is_none());
     }
 
     /// Notes a record that needs no filing.
     pub fn pass(&mut self, topic: &'static str, partition: i32, offset: i64) {
         let next = self.seen.entry((topic, partition)).or_default();
         *next = (*next).max(offset + 1);
+    }
+
+    /// How many rows wait.
+    pub fn len(&self) -> usize {
+        self.rows
     }
 
     /// Rows of the groups whose time has come; all if `all`. Small groups come first, and of a large one the greatest rows, which are
@@ -93,20 +108,20 @@ impl Pending {
         let mut batch = Batch::default();
         for (rows, key) in keys {
             if all || batch.rows.len() + rows <= AT_ONCE {
-                let group = self.groups.remove(&key);
-                batch.rows.extend(group.into_iter().flat_map(|group| group.rows).map(|(row, _)| row));
+                if let Some(mut group) = self.groups.remove(&key) {
+                    batch.rows.extend(group.take(0));
+                }
             } else if batch.rows.is_empty()
                 && let Some(group) = self.groups.get_mut(&key)
             {
                 if !std::mem::replace(&mut group.sorted, true) {
-                    group.rows.sort_by_key(|(row, _)| row.weight);
+                    group.rows.sort_by(|_, (one, _), _, (other, _)| one.weight.cmp(&other.weight));
                 }
                 batch.silent = group.shown.is_some_and(|at| now < at + PATIENCE);
                 if !batch.silent {
                     group.shown = Some(now);
                 }
-                let rest = group.rows.len() - AT_ONCE;
-                batch.rows.extend(group.rows.drain(rest..).map(|(row, _)| row));
+                batch.rows.extend(group.take(rows - AT_ONCE));
                 break;
             } else {
                 break;
@@ -116,20 +131,28 @@ impl Pending {
             return None;
         }
         self.rows -= batch.rows.len();
-        // what still waits would be lost if we read on after it
+        if self.rows <= AT_ONCE {
+            batch.positions = self.positions();
+        }
+        Some(batch)
+    }
+
+    /// Up to where to read on: what still waits would be lost otherwise.
+    fn positions(&self) -> Vec<Position> {
         let mut positions = self.seen.clone();
-        for (_, place) in self.groups.values().flat_map(|group| &group.rows) {
+        for (_, place) in self.groups.values().flat_map(|group| group.rows.values()) {
             if let Some((topic, partition, offset)) = place
                 && let Some(next) = positions.get_mut(&(*topic, *partition))
             {
                 *next = (*next).min(*offset);
             }
         }
-        batch.positions = positions
-            .into_iter()
-            .map(|((topic, partition), next)| Position { topic: topic.to_owned(), partition, next })
-            .collect();
-        Some(batch)
+        let position = |((topic, partition), next): ((&str, i32), i64)| Position {
+            topic: topic.to_owned(),
+            partition,
+            next,
+        };
+        positions.into_iter().map(position).collect()
     }
 
     /// When the next group is due.
@@ -173,7 +196,7 @@ mod tests {
         for ms in 0..8 {
             pending.take(row("page-metrics", 20, "1"), None, at(100 + 10 * ms));
         }
-        assert!(pending.due(at(140), false).is_some(), "not for ever");
+        assert!(pending.due(at(130), false).is_some(), "not for ever");
         pending.take(row("site-metrics", 30, ""), None, at(200));
         assert_eq!(pending.next_due(), Some(at(200)), "there is no rest");
     }
@@ -192,10 +215,27 @@ mod tests {
         let batches: Vec<Batch> = std::iter::from_fn(|| pending.due(later, false)).collect();
         let shape: Vec<_> = batches.iter().map(|batch| (batch.rows.len(), batch.silent)).collect();
         assert_eq!(shape, [(1, false), (AT_ONCE, false), (AT_ONCE, true), (10, false)]);
+        assert!(batches[1].positions.is_empty(), "much still waits");
         assert!(batches[1].rows.iter().all(|row| row.weight >= (rows - AT_ONCE) as i64));
         let next = |batch: &Batch| batch.positions.iter().find(|p| p.topic == "t").map(|p| p.next);
-        assert_eq!((next(&batches[1]), next(&batches[3])), (Some(0), Some(rows as i64)));
+        assert_eq!((next(&batches[2]), next(&batches[3])), (Some(0), Some(rows as i64)));
         assert_eq!(pending.next_due(), None);
+    }
+
+    #[test]
+    fn of_a_row_that_comes_again_the_last_version_is_written() {
+        let (mut pending, now) = (Pending::default(), Instant::now());
+        let mut take = |weight, key: &str| {
+            pending.take(Filed { weight, ..row("page-transitions", 10, key) }, None, now);
+        };
+        take(9, "a");
+        (0..2 * AT_ONCE).for_each(|n| take(5, &n.to_string()));
+        take(2, "a");
+        let batches = std::iter::from_fn(|| pending.due(now + PATIENCE, false));
+        let rows: Vec<Filed> = batches.flat_map(|batch| batch.rows).collect();
+        let of_a: Vec<i64> = rows.iter().filter(|row| row.key == "a").map(|row| row.weight).collect();
+        assert_eq!((rows.len(), of_a), (2 * AT_ONCE + 1, vec![2]));
+        assert_eq!(pending.len(), 0);
     }
 
     #[test]

@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::pending::{Batch, Pending};
+use super::pending::{Batch, MANY, Pending};
 use super::{Incoming, Shared};
 use crate::frame::Frame;
-use crate::head;
 use crate::kind::Kind;
 use crate::store::{EventLimit, FrameMark, Store};
 
@@ -24,11 +23,9 @@ const FORGET_FOR: Duration = Duration::from_millis(200);
 /// Frames wait for others that come within so long …
 const GATHER: Duration = Duration::from_millis(8);
 /// … but not longer than this: to wake every client for every frame takes longer than to write it.
-const GATHER_AT_MOST: Duration = Duration::from_millis(25);
+const GATHER_AT_MOST: Duration = Duration::from_millis(20);
 /// Pause after a refused write.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// Rows taken from the queue before the clock is asked again.
-const AT_ONCE: usize = 512;
 /// Tries of the last write when the feed is stopped.
 const LAST_TRIES: u32 = 4;
 
@@ -107,9 +104,9 @@ impl Filing {
         self.send();
     }
 
-    /// Takes what is in the queue already.
+    /// Takes all that is in the queue: which of it is written first is not a matter of who came first.
     fn take_more(&mut self, queue: &Receiver<Option<Incoming>>) -> ControlFlow<()> {
-        for _ in 0..AT_ONCE {
+        while self.pending.len() < MANY {
             match queue.try_recv() {
                 Ok(Some(row)) => self.take(row),
                 Ok(None) => return ControlFlow::Break(()),
@@ -119,9 +116,8 @@ impl Filing {
         ControlFlow::Continue(())
     }
 
-    fn take(&mut self, incoming: Incoming) {
-        let place = incoming.position.map(|(partition, offset)| (incoming.topic, partition, offset));
-        match head::file(incoming.topic, &incoming.json) {
+    fn take(&mut self, Incoming { place, row }: Incoming) {
+        match row {
             Ok(row) => {
                 if let Some(kind) = Kind::named(row.kind) {
                     self.shared.rows_of_kind[kind.index()].fetch_add(1, Ordering::Relaxed);
@@ -130,7 +126,8 @@ impl Filing {
             }
             Err(error) => {
                 self.shared.unfit.fetch_add(1, Ordering::Relaxed);
-                self.warn(&format!("a record of {} is left out: {error}", incoming.topic));
+                let topic = place.map_or("a result topic", |(topic, _, _)| topic);
+                self.warn(&format!("a record of {topic} is left out: {error}"));
                 if let Some((topic, partition, offset)) = place {
                     self.pending.pass(topic, partition, offset);
                 }
@@ -141,15 +138,13 @@ impl Filing {
     /// Writes until it succeeds: meanwhile the queue fills, and whoever brings rows waits.
     fn write(&mut self, batch: &Batch, tries: u32) {
         for _ in 0..tries {
-            match self.store.write(&batch.rows, &batch.positions) {
+            match self.store.write_part(&batch.rows, &batch.positions, !batch.silent) {
                 Ok(marks) => {
                     let now = Instant::now();
                     for mark in marks.iter().filter(|mark| mark.kind.name == "site-metrics") {
                         self.closing.push((now + CLOSED_AFTER, mark.site.clone(), mark.high));
                     }
-                    if !batch.silent {
-                        self.show(&marks);
-                    }
+                    self.show(&marks);
                     return;
                 }
                 Err(error) => {

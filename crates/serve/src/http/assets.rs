@@ -54,7 +54,10 @@ mod tests {
     fn all_modules_are_loaded_at_once() {
         let page = Web::get("index.html").unwrap().data;
         let page = String::from_utf8_lossy(&page);
-        for file in Web::iter().filter(|file| file.ends_with(".js") && *file != "app.js") {
+        assert!(page.contains("<script src=\"/web/early.js\"></script>"));
+        for file in Web::iter()
+            .filter(|file| file.ends_with(".js") && !["app.js", "early.js"].contains(&file.as_ref()))
+        {
             let link = format!("<link rel=\"modulepreload\" href=\"/web/{file}\">");
             assert!(page.contains(&link), "without {link} it is asked for only when another module names it");
         }

@@ -32,11 +32,22 @@ impl Store {
     /// Writes rows and positions at once: all of it or nothing. Returns a mark for each kind, site and window in which a
     /// row is new or another than before; a row that is written again as it was makes none.
     pub fn write(&self, rows: &[Filed], positions: &[Position]) -> Result<Vec<FrameMark>, StoreError> {
+        self.write_part(rows, positions, true)
+    }
+
+    /// The same of a part of a long list. Unless it is to be `shown`, its window is neither counted nor marked: the next part that is
+    /// does both.
+    pub fn write_part(
+        &self,
+        rows: &[Filed],
+        positions: &[Position],
+        shown: bool,
+    ) -> Result<Vec<FrameMark>, StoreError> {
         let mut db = self.writer();
         let transaction = db.transaction()?;
         let groups = insert(&transaction, rows)?;
         let mut marks = Vec::new();
-        for ((kind, site, _), group) in groups {
+        for ((kind, site, _), group) in groups.into_iter().filter(|_| shown) {
             let Some(kind) = Kind::named(kind) else { continue };
             if kind.windowed {
                 count_span(&transaction, kind.name, site, group.high)?;

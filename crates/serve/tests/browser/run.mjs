@@ -71,6 +71,7 @@ await check('live', {}, async (tab) => {
     .filter((entry) => !entry.name.includes('/api/')).reduce((sum, entry) => sum + entry.transferSize, 0));
   console.log(`  the dashboard itself is ${Math.round(bytes / 1000)} kB over the wire`);
   assert.ok(bytes > 20_000 && bytes < 250_000, `${bytes} bytes`);
+  assert.equal(await tab.evaluate(() => window.early.size), 0, 'what early.js asks for is what is shown first');
   const before = await tab.textContent('#window');
   await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before, { timeout: 15_000 });
   await accessible(tab);

@@ -137,7 +137,7 @@ export function chart(parent) {
     else if (list.length) make();
   };
   new ResizeObserver(() => { if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: HEIGHT }); }).observe(box);
-  watch(["site-metrics", "page", "anomalies"], draw);
+  watch(["site-metrics", "page", "anomalies"], draw, { slow: true });
   watch(["theme"], () => { if (plot) make(); });
   draw();
 }

@@ -28,7 +28,7 @@ pub struct Cluster {
 
 /// When a window ends, the TaskManager has work for every core, for half a second. Whoever has little to do and is waited for, the broker, the
 /// producer, the server of the dashboard, should not queue behind some fifty tasks.
-const TASK_MANAGER_NICE: i32 = 5;
+const TASK_MANAGER_NICE: i32 = 10;
 
 /// Packages that Flink opens to itself in its own shell scripts.
 const OPENS: [&str; 13] = [

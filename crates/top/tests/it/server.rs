@@ -51,7 +51,7 @@ impl Server {
             rows.push(("clickstream.page-metrics", page));
         }
         for (topic, row) in rows {
-            self.feed.row(topic, None, serde_json::to_vec(&row).unwrap()).await.unwrap();
+            self.feed.row(topic, None, &serde_json::to_vec(&row).unwrap()).await.unwrap();
         }
     }
 

@@ -56,7 +56,7 @@ impl Events {
 
 async fn bring(site: &Site, rows: Vec<(&'static str, String)>) {
     for (topic, json) in rows {
-        site.app.feed.row(topic, None, json.into_bytes()).await.unwrap();
+        site.app.feed.row(topic, None, json.as_bytes()).await.unwrap();
     }
 }
 
@@ -151,14 +151,14 @@ async fn stopping_files_what_waits_and_ends_streams() {
     }
     site.app
         .feed
-        .row(topic::PAGE_METRICS, Some((0, 41)), page("shop", 90_000, "/last", 1).1.into_bytes())
+        .row(topic::PAGE_METRICS, Some((0, 41)), page("shop", 90_000, "/last", 1).1.as_bytes())
         .await
         .unwrap();
-    site.app.feed.row(topic::PAGE_METRICS, Some((0, 42)), b"{ no row".to_vec()).await.unwrap();
+    site.app.feed.row(topic::PAGE_METRICS, Some((0, 42)), b"{ no row").await.unwrap();
     site.app.feed.stop().await;
     assert_eq!(site.app.store.positions().unwrap()[0].next, 43);
     assert_eq!(site.json("/api/v1/pages?page_url=/last&window_end=1970-01-01T00:01:30Z").await["total"], 1);
-    assert!(site.app.feed.row(topic::PAGE_METRICS, None, Vec::new()).await.is_err());
+    assert!(site.app.feed.row(topic::PAGE_METRICS, None, b"").await.is_err());
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), server).await.unwrap().unwrap().unwrap();
 }
