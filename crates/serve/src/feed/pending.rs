@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(30);
 /// Ranks of a list come together.
 const RANKS_QUIET: Duration = Duration::from_millis(8);
 /// Rows without a window: every frame of them goes to every client, so there should not be too many.
-const EVENTS_PATIENCE: Duration = Duration::from_millis(60);
+const EVENTS_PATIENCE: Duration = Duration::from_millis(30);
 /// Anomalies are seldom, and wanted at once.
 const ANOMALY_PATIENCE: Duration = Duration::from_millis(20);
 /// With so many rows nothing waits any longer.
