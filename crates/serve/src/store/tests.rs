@@ -41,6 +41,25 @@ fn history_survives_and_rows_come_back_as_they_were() {
 }
 
 #[test]
+fn a_part_that_is_not_shown_is_counted_with_the_next_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Retention::default());
+    let part = |pages: std::ops::Range<u64>| {
+        filed(&pages.map(|n| page("shop", 60_000, &format!("/{n}"), 100 - n)).collect::<Vec<_>>())
+    };
+    assert_eq!(store.write_part(&part(0..3), &[], true).unwrap().len(), 1);
+    let version = store.version(kind("page-metrics"));
+    assert!(store.write_part(&part(3..6), &[], false).unwrap().is_empty());
+    // whoever asks now is not given an older answer
+    assert!(store.version(kind("page-metrics")) > version);
+    assert_eq!(window(&store, "page-metrics", 60_000).rows.len(), 6);
+    let marks = store.write_part(&part(6..8), &[], true).unwrap();
+    assert_eq!(store.frame_rows(&marks[0], 100).unwrap().rows.len(), 8);
+    let listing = window(&store, "page-metrics", 60_000);
+    assert_eq!((listing.total, listing.rows.len()), (Some(8), 8));
+}
+
+#[test]
 fn a_row_that_comes_again_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Retention::default());

@@ -46,13 +46,16 @@ impl Store {
         let mut db = self.writer();
         let transaction = db.transaction()?;
         let groups = insert(&transaction, rows)?;
-        let mut marks = Vec::new();
-        for ((kind, site, _), group) in groups.into_iter().filter(|_| shown) {
+        let (mut marks, mut changed) = (Vec::new(), Vec::new());
+        for ((kind, site, _), group) in groups {
             let Some(kind) = Kind::named(kind) else { continue };
-            if kind.windowed {
+            if shown && kind.windowed {
                 count_span(&transaction, kind.name, site, group.high)?;
             }
             if group.changed {
+                changed.push(kind);
+            }
+            if shown && group.changed {
                 marks.push(mark(&transaction, kind, site, group.low, group.high)?);
             }
         }
@@ -67,7 +70,7 @@ impl Store {
         }
         transaction.commit()?;
         drop(db);
-        self.note(rows, &marks);
+        self.note(rows, &changed);
         Ok(marks)
     }
 
@@ -91,12 +94,12 @@ impl Store {
         }
         transaction.commit()?;
         drop(db);
-        self.note(&[], &marks);
+        self.note(&[], &marks.iter().map(|mark| mark.kind).collect::<Vec<_>>());
         Ok(marks)
     }
 
     /// Keeps what is known without asking the database.
-    fn note(&self, rows: &[Filed], marks: &[FrameMark]) {
+    fn note(&self, rows: &[Filed], changed: &[&'static Kind]) {
         {
             let mut sites = self.inner.sites.write().unwrap_or_else(PoisonError::into_inner);
             for row in rows.iter().filter(|row| row.kind == "site-metrics") {
@@ -104,8 +107,8 @@ impl Store {
                 *newest = (*newest).max((row.at, row.weight));
             }
         }
-        for mark in marks {
-            self.inner.versions[mark.kind.index()].fetch_add(1, Ordering::AcqRel);
+        for kind in changed {
+            self.inner.versions[kind.index()].fetch_add(1, Ordering::AcqRel);
         }
     }
 }

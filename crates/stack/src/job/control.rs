@@ -400,6 +400,14 @@ impl JobControl {
             file: "the compiled plan".into(),
             why: "the times of its start do not stand in it in the known form".into(),
         })?;
+        // killed in between, we would find the start of another plan; without one the log is read from its beginning, which is always right
+        match fs::remove_file(self.start_file()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let what = format!("cannot remove {}", self.start_file().display());
+                return Err(StackError::io(what)(error));
+            }
+            _ => {}
+        }
         write(&self.plan_file(), plan)?;
         write(&self.start_file(), serde_json::to_vec(&start).unwrap_or_default())
     }
