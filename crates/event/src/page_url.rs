@@ -97,11 +97,8 @@ impl UrlRules {
     /// The fragment, where it names a page within the page. That of `/#/` is the page itself.
     fn route<'a>(&self, url: &'a Url) -> Option<&'a str> {
         let fragment = url.fragment().filter(|_| self.routes)?;
-        let path = fragment.strip_prefix('!').unwrap_or(fragment).strip_prefix('/')?;
-        if self.slash {
-            return Some(fragment);
-        }
-        (!path.trim_end_matches('/').is_empty()).then(|| fragment.trim_end_matches('/'))
+        let route = if self.slash { fragment } else { fragment.trim_end_matches('/') };
+        (route.starts_with('/') || route.starts_with("!/")).then_some(route)
     }
 
     fn push_query(&self, query: &str, page: &mut String) {
