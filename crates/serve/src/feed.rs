@@ -23,19 +23,16 @@ use crate::store::Store;
 
 /// A row on its way, read already: the thread that files rows has enough to do at the end of a window.
 pub(crate) struct Incoming {
-    place: Option<Place>,
+    topic: &'static str,
+    position: Option<(i32, i64)>,
     row: Result<Filed, Unfit>,
 }
-
-/// Topic, partition and offset.
-type Place = (&'static str, i32, i64);
 
 impl Incoming {
     /// `None` if it is of no result topic.
     fn read(topic: &str, position: Option<(i32, i64)>, json: &[u8]) -> Option<Self> {
         let topic = Kind::of_topic(topic)?.topic;
-        let place = position.map(|(partition, offset)| (topic, partition, offset));
-        Some(Self { place, row: head::file(topic, json) })
+        Some(Self { topic, position, row: head::file(topic, json) })
     }
 }
 

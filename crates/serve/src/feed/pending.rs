@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 
-use super::Place;
 use crate::head::Filed;
 use crate::kind::Kind;
 use crate::store::Position;
@@ -26,6 +25,8 @@ pub const MANY: usize = 20_000;
 const AT_ONCE: usize = 300;
 
 type Key = (&'static str, String, Option<i64>);
+/// Topic, partition and offset.
+type Place = (&'static str, i32, i64);
 /// What tells a row from the others of its group: its instant, and its key.
 type RowKey = (i64, String);
 

@@ -116,7 +116,8 @@ impl Filing {
         ControlFlow::Continue(())
     }
 
-    fn take(&mut self, Incoming { place, row }: Incoming) {
+    fn take(&mut self, Incoming { topic, position, row }: Incoming) {
+        let place = position.map(|(partition, offset)| (topic, partition, offset));
         match row {
             Ok(row) => {
                 if let Some(kind) = Kind::named(row.kind) {
@@ -126,7 +127,6 @@ impl Filing {
             }
             Err(error) => {
                 self.shared.unfit.fetch_add(1, Ordering::Relaxed);
-                let topic = place.map_or("a result topic", |(topic, _, _)| topic);
                 self.warn(&format!("a record of {topic} is left out: {error}"));
                 if let Some((topic, partition, offset)) = place {
                     self.pending.pass(topic, partition, offset);
