@@ -225,7 +225,7 @@ mod tests {
         let trending = Kind::named("trending-pages").unwrap();
         assert_eq!(store.newest_window(trending, "shop").unwrap(), None);
         let feed = Feed::start(store.clone()).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while store.newest_window(trending, "shop").unwrap() != Some(60_000) {
             assert!(Instant::now() < deadline, "the window stays open");
             tokio::time::sleep(Duration::from_millis(20)).await;

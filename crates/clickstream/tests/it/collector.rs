@@ -133,7 +133,7 @@ fn events_of_a_site_come_out_as_proven_rows() {
         .spawn()
         .unwrap();
     let said = || std::fs::read_to_string(dir.path().join("up.out")).unwrap_or_default();
-    let address = until("the collector's address", Duration::from_secs(30), || {
+    let address = until("the collector's address", || {
         let said = said();
         let line = said.lines().find(|line| line.contains(r#""type":"addresses""#))?;
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -145,7 +145,7 @@ fn events_of_a_site_come_out_as_proven_rows() {
         assert_eq!(post(&address, "/v1/events?key=k1", &event(id)), status);
     }
     assert_eq!(post(&address, "/v1/events?key=k1", "{\"event_type\":\"nonsense\"}"), 400);
-    until("a window with both views", Duration::from_secs(30), || {
+    until("a window with both views", || {
         said().lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|line| {
             line["type"] == "window"
                 && line["pages"][0]["page_url"] == "/x"

@@ -11,7 +11,7 @@
 //! the environment variable `SEED`, over other logs.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clickstream_engine::{Config, Engine, Verdict, Window};
 use clickstream_event::rows::{DeadLetter, SiteMetrics};
@@ -21,7 +21,7 @@ use clickstream_recount::{Expected, Record, Shape, golden, recount, same, writte
 use serde_json::Value;
 
 use crate::feed::{Feed, PARTITIONS, Placed};
-use crate::harness::{World, until};
+use crate::harness::{World, until, within_patience};
 use crate::recount::rows_of;
 
 /// Letters by partition and offset.
@@ -97,7 +97,7 @@ fn compare(mut feed: Feed) {
     world.up(&["--no-generate"]);
     println!("job runs after {:.1} s", began.elapsed().as_secs_f64());
     crate::chaos::refuses_external(world.data_dir());
-    until("the last window is written", Duration::from_secs(120), || {
+    until("the last window is written", || {
         rows_of(&world, topic::SITE_METRICS)
             .values()
             .any(|row| row["window_end"] == last_end.as_str())
@@ -203,33 +203,34 @@ impl Outcome {
     }
 
     /// What stands in the topics and could be written when the log was read. Rows of the last window reach their topics one after
-    /// the other: `expected` tells how many there must be.
+    /// the other, and with them all rows of what was held back before: `expected` tells which there must be.
     fn of_flink(world: &World, expected: &Expected, shape: Shape) -> Self {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            let mut rows: Rows =
-                topic::RESULTS.into_iter().map(|name| (name, rows_of(world, name))).collect();
-            for (name, rows) in &mut rows {
-                rows.retain(|_, row| written_at(name, row, shape) <= expected.watermark);
-            }
-            let mut outcome = Self { rows, letters: BTreeMap::new(), revenue: BTreeMap::new() };
-            for record in world.read(topic::SITE_METRICS) {
-                let row: SiteMetrics = serde_json::from_slice(&record.value.unwrap()).unwrap();
-                if row.window_end.0 - 1 <= expected.watermark {
-                    outcome.note_revenue(&row);
-                }
-            }
-            for record in world.read(topic::DEAD_LETTERS) {
-                let letter: DeadLetter = serde_json::from_slice(&record.value.unwrap()).unwrap();
-                outcome.letters.insert((letter.source_partition, letter.source_offset), letter);
-            }
-            let complete =
-                topic::RESULTS.into_iter().all(|name| outcome.rows[name].len() >= expected.rows[name].len());
-            if complete && outcome.letters.len() >= expected.letters.len() || Instant::now() > deadline {
-                return outcome;
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        let complete = || {
+            let outcome = Self::read(world, expected, shape);
+            let has_all = |name| expected.rows[name].keys().all(|key| outcome.rows[name].contains_key(key));
+            let complete = topic::RESULTS.into_iter().all(has_all);
+            (complete && outcome.letters.len() >= expected.letters.len()).then_some(outcome)
+        };
+        within_patience(complete).unwrap_or_else(|| Self::read(world, expected, shape))
+    }
+
+    fn read(world: &World, expected: &Expected, shape: Shape) -> Self {
+        let mut rows: Rows = topic::RESULTS.into_iter().map(|name| (name, rows_of(world, name))).collect();
+        for (name, rows) in &mut rows {
+            rows.retain(|_, row| written_at(name, row, shape) <= expected.watermark);
         }
+        let mut outcome = Self { rows, letters: BTreeMap::new(), revenue: BTreeMap::new() };
+        for record in world.read(topic::SITE_METRICS) {
+            let row: SiteMetrics = serde_json::from_slice(&record.value.unwrap()).unwrap();
+            if row.window_end.0 - 1 <= expected.watermark {
+                outcome.note_revenue(&row);
+            }
+        }
+        for record in world.read(topic::DEAD_LETTERS) {
+            let letter: DeadLetter = serde_json::from_slice(&record.value.unwrap()).unwrap();
+            outcome.letters.insert((letter.source_partition, letter.source_offset), letter);
+        }
+        outcome
     }
 }
 

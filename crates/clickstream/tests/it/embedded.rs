@@ -94,9 +94,9 @@ fn kill_9_twenty_times_and_proven_each_time() {
         let began = Instant::now();
         let running = Running::up(dir.path(), &SPOILT);
         if round == 0 {
-            until("the first window", Duration::from_secs(20), || windows(dir.path()).pop());
+            until("the first window", || windows(dir.path()).pop());
         }
-        until("its moment has come", Duration::from_secs(20), || (began.elapsed() > moment).then_some(()));
+        until("its moment has come", || (began.elapsed() > moment).then_some(()));
         running.kill();
         let (report, code) = verify(dir.path());
         assert_eq!((code, &report["verdict"]), (0, &Value::from("proven")), "round {round}: {report:#}");
@@ -106,7 +106,7 @@ fn kill_9_twenty_times_and_proven_each_time() {
     }
     // after the last kill it goes on, and nothing is pending but the newest windows
     let running = Running::up(dir.path(), &SPOILT);
-    until("windows again", Duration::from_secs(20), || (windows(dir.path()).len() >= 3).then_some(()));
+    until("windows again", || (windows(dir.path()).len() >= 3).then_some(()));
     running.interrupt();
     let (report, code) = verify(dir.path());
     let balance = &report["report"]["balance"];
@@ -125,7 +125,7 @@ fn a_forged_row_is_refuted_and_a_number_explained() {
     let (said, code) = verify(dir.path());
     assert_eq!(code, 2, "there is nothing yet: {said}");
     let running = Running::up(dir.path(), &[]);
-    until("some windows", Duration::from_secs(30), || (windows(dir.path()).len() >= 3).then_some(()));
+    until("some windows", || (windows(dir.path()).len() >= 3).then_some(()));
     let status = on("status", dir.path()).arg("--json").output();
     assert!(status.is_ok());
     crate::trace::check(dir.path(), 5);
@@ -204,7 +204,7 @@ fn without_java_the_embedded_engine_runs_and_says_so() {
 fn results_that_are_damaged_are_computed_again() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::up(dir.path(), &[]);
-    until("some windows", Duration::from_secs(30), || (windows(dir.path()).len() >= 2).then_some(()));
+    until("some windows", || (windows(dir.path()).len() >= 2).then_some(()));
     running.interrupt();
     let segment = dir.path().join("embedded/results/clickstream.site-metrics/0/00000000000000000000.log");
     let mut bytes = std::fs::read(&segment).unwrap();
@@ -212,7 +212,7 @@ fn results_that_are_damaged_are_computed_again() {
     std::fs::write(&segment, bytes).unwrap();
     assert_eq!(verify(dir.path()).1, 2, "damaged results cannot be checked");
     let running = Running::up(dir.path(), &[]);
-    until("windows again", Duration::from_secs(30), || (windows(dir.path()).len() >= 2).then_some(()));
+    until("windows again", || (windows(dir.path()).len() >= 2).then_some(()));
     running.interrupt();
     let (report, code) = verify(dir.path());
     assert_eq!(code, 0, "{report:#}");

@@ -22,7 +22,7 @@ fn newest_window(world: &World) -> Option<String> {
 /// Waits until a window is written that ended after now, and says how long that took.
 fn wait_for_results(world: &World, what: &str, began: Instant) {
     let now = clickstream_event::Timestamp::now().to_string();
-    until(what, Duration::from_secs(120), || {
+    until(what, || {
         // while Kafka is away there is nothing to be read
         let reachable = std::net::TcpStream::connect(world.kafka()).is_ok()
             && world.status()["components"]
@@ -65,7 +65,7 @@ fn rows_equal_a_recount_after_killing_everything() {
         let killed = Instant::now();
         let told = crate::chaos::kill(world.data_dir(), component);
         let pid = told["pid"].as_i64().unwrap() as i32;
-        until("it is started again and everything runs", Duration::from_secs(120), || {
+        until("it is started again and everything runs", || {
             let status = world.status();
             let again = world.pid(component).is_some_and(|again| again != pid);
             // a new JobManager knows nothing of the job: it must be submitted anew
@@ -87,16 +87,14 @@ fn rows_equal_a_recount_after_killing_everything() {
         world.log("clickstream")
     );
     let visitor = visitor.unwrap();
-    until("a session is older than what a replay reads anyway", Duration::from_secs(120), || {
+    until("a session is older than what a replay reads anyway", || {
         (visitor.since.elapsed() > Duration::from_secs(95)).then_some(())
     });
     visitor.leave();
     // ourselves: nothing may be left behind, and the next `up` goes on
     let children: Vec<i32> = world.pids();
     world.kill("clickstream");
-    until("no process is left", Duration::from_secs(10), || {
-        children.iter().all(|pid| !is_alive(*pid)).then_some(())
-    });
+    until("no process is left", || children.iter().all(|pid| !is_alive(*pid)).then_some(()));
     world.up(&["--no-generate"]);
     let expected = check(&world, 8_000, 2_000);
     assert!(expected.balance[1] > 5_000, "{:?}", expected.balance);
@@ -107,9 +105,7 @@ fn rows_equal_a_recount_after_killing_everything() {
     let checkpoints = clickstream_stack::layout::Layout::prepare(world.data_dir()).unwrap().checkpoints();
     std::fs::remove_dir_all(checkpoints).unwrap();
     world.up(&["--no-generate"]);
-    until("the last window is written again", Duration::from_secs(60), || {
-        (written(&world, &last) > before).then_some(())
-    });
+    until("the last window is written again", || (written(&world, &last) > before).then_some(()));
     assert!(world.log("clickstream").contains("by replaying the log from"), "{}", world.log("clickstream"));
     check(&world, 8_000, 2_000);
     world.down();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use clickstream_event::result_row::key_fields;
 use clickstream_event::topic;
@@ -73,7 +72,7 @@ fn shown_numbers_are_those_of_the_topics_and_add_up() {
     let dir = tempfile::tempdir().unwrap();
     // so that sessions close while the test looks
     let running = Running::up(dir.path(), &[&SPOILT[..], &["--session-gap", "2s"]].concat());
-    until("windows", Duration::from_secs(30), || (windows(dir.path()).len() >= 8).then_some(()));
+    until("windows", || (windows(dir.path()).len() >= 8).then_some(()));
     let url = output_of(dir.path(), "addresses").pop().unwrap()["dashboard"].as_str().unwrap().to_owned();
     let end = windows(dir.path())[5]["window_end"].as_str().unwrap().to_owned();
 
@@ -85,7 +84,7 @@ fn shown_numbers_are_those_of_the_topics_and_add_up() {
             let which =
                 if path == "site" { format!("from={end}&to={end}") } else { format!("window_end={end}") };
             // the store is filled in the order of the topics' partitions: wait until the last row is there
-            let rows = until("all rows in REST", Duration::from_secs(20), || {
+            let rows = until("all rows in REST", || {
                 let rows = runtime.block_on(rest(&http, &url, path, &which));
                 (rows.len() == rows_of(dir.path(), name, &end).len()).then_some(rows)
             });

@@ -6,7 +6,7 @@ use clickstream_event::topic;
 use clickstream_recount::{Expected, Shape, key_of, recount, same, written_at};
 use serde_json::Value;
 
-use crate::harness::World;
+use crate::harness::{World, until, within_patience};
 
 /// Rows of a topic, the last one of each key; every row of a key that was written again must be the same.
 pub fn rows_of(world: &World, name: &'static str) -> BTreeMap<String, Value> {
@@ -31,24 +31,20 @@ const SESSION_GAP_MS: i64 = 3_000;
 /// Waits until the last window that holds events is over, then compares everything that the watermark has decided by then, and all
 /// dead letters, with a recount.
 pub fn check(world: &World, window_ms: i64, slide_ms: i64) -> Expected {
-    let patience = std::time::Duration::from_secs(120);
     let shape = Shape { window_ms, slide_ms, session_gap_ms: SESSION_GAP_MS, partitions: 4 };
-    let expected = crate::harness::until("the last window is over", patience, || {
+    let expected = until("the last window is over", || {
         let expected = recount(world.read(topic::EVENTS), shape);
         (expected.watermark >= expected.last_end - 1).then_some(expected)
     });
     let mut problems = Vec::new();
     for name in topic::RESULTS {
         // the rows of one window reach their topics one after the other
-        let deadline = std::time::Instant::now() + patience;
-        let found = loop {
+        let complete = || {
             let found = rows_of(world, name);
             let complete = expected.rows[name].keys().all(|key| found.contains_key(key));
-            if complete || std::time::Instant::now() > deadline || !problems.is_empty() {
-                break found;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            (complete || !problems.is_empty()).then_some(found)
         };
+        let found = within_patience(complete).unwrap_or_else(|| rows_of(world, name));
         for (key, row) in &expected.rows[name] {
             match found.get(key) {
                 None => problems.push(format!("{name}: missing {row}")),

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use clickstream_event::{Timestamp, topic};
 use serde_json::Value;
 
 use crate::embedded::output_of;
-use crate::harness::{World, binary, signal, until};
+use crate::harness::{World, binary, signal, until, within_patience};
 use crate::numbers::LISTS;
 
 const SHORT: [&str; 6] = ["--window", "8s", "--slide", "2s", "--session-gap", "2s"];
@@ -103,15 +102,16 @@ impl Client {
     /// Waits until two show the same of a window, and have something to show.
     fn agree(&self, url: &str, other: &str, end: &str) {
         let mut last = (Vec::new(), Vec::new());
-        for _ in 0..300 {
+        let agreed = within_patience(|| {
             last = (self.shown(url, end), self.shown(other, end));
             let whole =
                 |(_, (status, text)): &(_, (u16, String))| *status == 200 && !text.contains("\"rows\":[]");
             // pages that rise and ends of sessions there may be none
-            if last.0 == last.1 && last.0.iter().filter(|list| whole(list)).count() >= LISTS.len() - 1 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
+            (last.0 == last.1 && last.0.iter().filter(|list| whole(list)).count() >= LISTS.len() - 1)
+                .then_some(())
+        });
+        if agreed.is_some() {
+            return;
         }
         for ((path, one), (_, other)) in last.0.iter().zip(&last.1) {
             assert_eq!(one, other, "{path} of the window that ended at {end}");
@@ -146,11 +146,9 @@ fn several_show_the_same_and_go_on_after_kills() {
     let client = Client { http: reqwest::Client::new(), runtime: tokio::runtime::Runtime::new().unwrap() };
     let mut serves = [Serve::start(&world.kafka()), Serve::start(&world.kafka())];
     for serve in &serves {
-        until("it is ready", Duration::from_secs(30), || (client.ready(&serve.url) == 200).then_some(()));
+        until("it is ready", || (client.ready(&serve.url) == 200).then_some(()));
     }
-    let ends = until("windows", Duration::from_secs(90), || {
-        Some(client.windows(&serves[0].url)).filter(|ends| ends.len() >= 6)
-    });
+    let ends = until("windows", || Some(client.windows(&serves[0].url)).filter(|ends| ends.len() >= 6));
     for serve in &serves {
         client.agree(&serve.url, &up, &ends[3]);
     }
@@ -159,9 +157,9 @@ fn several_show_the_same_and_go_on_after_kills() {
     let (before, url) = (client.windows(&serves[0].url), serves[0].url.clone());
     serves[0].kill_and_start(|| {
         let missed = || in_topic(&world).0.len() >= before.len() + 2;
-        until("windows that it misses", Duration::from_secs(60), || missed().then_some(()));
+        until("windows that it misses", || missed().then_some(()));
     });
-    let newer = until("a window that it did not miss", Duration::from_secs(60), || {
+    let newer = until("a window that it did not miss", || {
         let ends = client.windows(&url);
         Some(ends.first()?.clone()).filter(|_| ends.len() >= before.len() + 4)
     });
@@ -183,7 +181,7 @@ fn several_show_the_same_and_go_on_after_kills() {
     // while Kafka is away nobody is told that all is well, but history is there
     let times = |what: &str, wanted: fn(u16) -> bool| {
         for serve in &serves {
-            until(what, Duration::from_secs(90), || wanted(client.ready(&serve.url)).then_some(()));
+            until(what, || wanted(client.ready(&serve.url)).then_some(()));
         }
     };
     world.kill("kafka");
@@ -191,7 +189,7 @@ fn several_show_the_same_and_go_on_after_kills() {
     assert!(client.windows(&url).contains(&newer));
     times("Kafka is back", |status| status == 200);
     let seen = client.windows(&url);
-    let newest = until("windows after that", Duration::from_secs(120), || {
+    let newest = until("windows after that", || {
         let ends = client.windows(&url);
         (ends.len() >= seen.len() + 3).then(|| ends[1].clone())
     });

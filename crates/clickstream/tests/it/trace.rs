@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ pub fn story(dir: &Path, arguments: &[&str]) -> Value {
 
 /// Without being told which, it shows an event that counts, and rows that are what the recount says.
 pub fn check(dir: &Path, windows: usize) {
-    let story = until("an event whose windows have begun to close", Duration::from_secs(60), || {
+    let story = until("an event whose windows have begun to close", || {
         let output = on(dir, &["trace", "--json"]).output().unwrap();
         output.status.success().then(|| serde_json::from_slice::<Value>(&output.stdout).unwrap())
     });

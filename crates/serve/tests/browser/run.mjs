@@ -19,6 +19,7 @@ let failed = 0;
 async function check(name, options, act, { expected = /^$/ } = {}) {
   const context = await browser.newContext({ ...DESK, ...options });
   const tab = await context.newPage();
+  tab.setDefaultTimeout(120_000);
   const problems = [];
   tab.on('console', (message) => { if (['error', 'warning'].includes(message.type()) && !expected.test(message.text())) problems.push(message.text()); });
   tab.on('pageerror', (error) => problems.push(error.stack ?? error.message));
@@ -46,9 +47,9 @@ async function shown(tab) {
 
 /** Waits until an asynchronous condition holds: `waitForFunction` takes its promise for a yes. */
 async function until(tab, holds, argument) {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   while (!(await tab.evaluate(holds, argument))) {
-    assert.ok(Date.now() < deadline, `not within 30 s: ${holds}`);
+    assert.ok(Date.now() < deadline, `not within two minutes: ${holds}`);
     await tab.waitForTimeout(50);
   }
 }
@@ -73,7 +74,7 @@ await check('live', {}, async (tab) => {
   assert.ok(bytes > 20_000 && bytes < 250_000, `${bytes} bytes`);
   assert.equal(await tab.evaluate(() => window.early.size), 0, 'what early.js asks for is what is shown first');
   const before = await tab.textContent('#window');
-  await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before, { timeout: 15_000 });
+  await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before, { timeout: 120_000 });
   await accessible(tab);
 });
 
@@ -175,7 +176,7 @@ await check('looking back', {}, async (tab) => {
 /** Opens an explanation, waits for its events, and gives its text; no request may fail. */
 async function explained(tab, button) {
   await button.click();
-  await tab.waitForFunction(() => document.querySelector('#why').open && /as partition:offset|counted\n|No |nothing/.test(document.querySelector('#why').textContent) && !/asking the log/.test(document.querySelector('#why').textContent), null, { timeout: 20_000 });
+  await tab.waitForFunction(() => document.querySelector('#why').open && /as partition:offset|counted\n|No |nothing/.test(document.querySelector('#why').textContent) && !/asking the log/.test(document.querySelector('#why').textContent), null, { timeout: 120_000 });
   const text = await tab.textContent('#why');
   await tab.click('#why .button.main');
   return text;
@@ -192,7 +193,7 @@ await check('why of everything', {}, async (tab) => {
   assert.match(session, /--session \S+ --window-end/);
   assert.match(session, /as partition:offset/);
   const bot = tab.locator('section[aria-labelledby=heading-anomalies] li:has(.badge.bot) .why').first();
-  await bot.waitFor({ timeout: 30_000 });
+  await bot.waitFor({ timeout: 120_000 });
   const user = await explained(tab, bot);
   assert.match(user, /--user \S+ --window-end/);
   assert.match(user, /Rule “(declared|fast|metronome|repeated|crawl)”/);
@@ -221,7 +222,7 @@ await check('why', {}, async (tab) => {
   await shown(tab);
   const [{ page }] = await top(tab);
   await tab.click('section[aria-labelledby=heading-top-pages] tbody .why');
-  await tab.waitForFunction((name) => document.querySelector('#why').open && document.querySelector('#why').textContent.includes(name) && /partition|offset/i.test(document.querySelector('#why').textContent), page, { timeout: 15_000 });
+  await tab.waitForFunction((name) => document.querySelector('#why').open && document.querySelector('#why').textContent.includes(name) && /partition|offset/i.test(document.querySelector('#why').textContent), page, { timeout: 120_000 });
   await tab.keyboard.press('Escape');
 });
 
@@ -320,11 +321,11 @@ await check('pipeline', { hash: '/#pipeline' }, async (tab) => {
 await check('reconnect', {}, async (tab) => {
   await shown(tab);
   await up.stop();
-  await tab.waitForSelector('.live:not(.on)', { timeout: 15_000 });
+  await tab.waitForSelector('.live:not(.on)', { timeout: 120_000 });
   await up.again();
-  await tab.waitForSelector('.live.on', { timeout: 30_000 });
+  await tab.waitForSelector('.live.on', { timeout: 120_000 });
   const before = await tab.textContent('#window');
-  await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before, { timeout: 30_000 });
+  await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before, { timeout: 120_000 });
 }, { expected: /ERR_|Failed to/ });
 
 await browser.close();

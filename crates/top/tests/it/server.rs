@@ -75,8 +75,8 @@ async fn until(
             state.apply(update);
         }
     };
-    if tokio::time::timeout(Duration::from_secs(20), waiting).await.is_err() {
-        panic!("not within 20 s: {what}; {:?}", state.connection);
+    if tokio::time::timeout(Duration::from_secs(120), waiting).await.is_err() {
+        panic!("not within two minutes: {what}; {:?}", state.connection);
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let victim = Victim { name: "kafka".into(), pid: child.id() as i32 };
         let waits_for = |wanted: &dyn Fn(&str) -> bool| {
-            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            let deadline = std::time::Instant::now() + Duration::from_secs(120);
             while state(child.id()).is_some_and(|state| !wanted(&state)) {
                 assert!(std::time::Instant::now() < deadline, "{:?}", state(child.id()));
                 std::thread::yield_now();

@@ -48,7 +48,7 @@ impl Events {
                 }
                 return found;
             }
-            let more = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await.unwrap();
+            let more = tokio::time::timeout(Duration::from_secs(120), self.body.next()).await.unwrap();
             self.text.push_str(std::str::from_utf8(&more.unwrap().unwrap()).unwrap());
         }
     }
@@ -160,5 +160,5 @@ async fn stopping_files_what_waits_and_ends_streams() {
     assert_eq!(site.json("/api/v1/pages?page_url=/last&window_end=1970-01-01T00:01:30Z").await["total"], 1);
     assert!(site.app.feed.row(topic::PAGE_METRICS, None, b"").await.is_err());
     shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(5), server).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(120), server).await.unwrap().unwrap().unwrap();
 }
