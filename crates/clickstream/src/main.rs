@@ -13,6 +13,7 @@
 //! | [`collecting`] | events of web sites, on their way into the log |
 //! | [`serving`] | store, REST, live stream and dashboard beside the pipeline |
 //! | [`logging`] | our own log, in a file |
+//! | [`memory`] | how the C library keeps memory |
 
 /// `println!` for readers that may go away, as `head` does.
 macro_rules! say {
@@ -27,6 +28,7 @@ mod console;
 mod embedded;
 mod logging;
 mod logs;
+mod memory;
 mod proof;
 mod results;
 mod run_state;
@@ -35,9 +37,13 @@ mod shell;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use clickstream_stack::StackError;
 
 fn main() -> ExitCode {
+    memory::share_arenas();
     let matches = cli::command().get_matches();
     match commands::run(&matches) {
         Ok(code) => code,

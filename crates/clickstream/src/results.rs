@@ -107,6 +107,9 @@ pub async fn open_topics(
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.wait.max.ms", "50")
         .set("auto.offset.reset", "earliest")
+        // what waits to be taken, if we are slower than Kafka: some windows, and not hundreds of megabytes
+        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.min.messages", "20000")
         .create()?;
     // these questions wait for the broker
     tokio::task::spawn_blocking(move || -> anyhow::Result<StreamConsumer> {

@@ -62,7 +62,7 @@ pub trait Partition: Send {
 }
 
 /// A log that can be read from the outside, also while others write.
-pub trait Log {
+pub trait Log: Sync {
     /// Where it is, for people.
     fn place(&self) -> String;
     /// Whether somebody may be writing to it, judged by its last record.

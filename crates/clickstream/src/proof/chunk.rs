@@ -9,9 +9,11 @@ use super::Proof;
 use crate::logs::LogRecord;
 
 /// Records that are taken together.
-const RECORDS: usize = 64;
+const RECORDS: usize = 256;
+/// Records that memory is read ahead for at once.
+const AHEAD: usize = 64;
 
-/// Records, copied out of what lends them one by one.
+/// Records of the events topic, copied out of what lends them one by one; those of a partition in order.
 #[derive(Default)]
 pub(super) struct Chunk {
     bytes: Vec<u8>,
@@ -26,18 +28,34 @@ struct Kept {
     value: Option<Range<usize>>,
 }
 
+impl Chunk {
+    /// Takes one more.
+    pub fn push(&mut self, record: LogRecord<'_>) {
+        let from = self.bytes.len();
+        let value = record.value.map(|value| {
+            self.bytes.extend_from_slice(value);
+            from..self.bytes.len()
+        });
+        let LogRecord { partition, offset, arrival, .. } = record;
+        self.records.push(Kept { partition, offset, arrival, value });
+    }
+
+    /// Whether it is time to count them.
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= RECORDS
+    }
+
+    /// Partitions and offsets.
+    pub fn places(&self) -> impl Iterator<Item = (i32, i64)> {
+        self.records.iter().map(|record| (record.partition, record.offset))
+    }
+}
+
 impl Proof {
     /// Takes a record of the events topic; those of a partition in order.
     pub(super) fn event(&mut self, record: LogRecord<'_>) {
-        let chunk = &mut self.chunk;
-        let from = chunk.bytes.len();
-        let value = record.value.map(|value| {
-            chunk.bytes.extend_from_slice(value);
-            from..chunk.bytes.len()
-        });
-        let LogRecord { partition, offset, arrival, .. } = record;
-        chunk.records.push(Kept { partition, offset, arrival, value });
-        if chunk.records.len() >= RECORDS {
+        self.chunk.push(record);
+        if self.chunk.is_full() {
             self.flush();
         }
     }
@@ -45,10 +63,25 @@ impl Proof {
     /// Counts the records that were taken.
     pub(super) fn flush(&mut self) {
         let mut chunk = std::mem::take(&mut self.chunk);
-        let value = |record: &Kept| record.value.clone().map(|value| &chunk.bytes[value]);
+        self.count(&chunk);
+        chunk.bytes.clear();
+        chunk.records.clear();
+        self.chunk = chunk;
+    }
+
+    /// Counts the records of a chunk.
+    pub(super) fn count(&mut self, chunk: &Chunk) {
+        chunk.records.chunks(AHEAD).for_each(|records| self.count_some(records, &chunk.bytes));
+        // sessions and anomalies come with the next window: taking them one by one would cost the engine its batches
+        if self.engine.has_closed() {
+            self.take_recounted();
+        }
+    }
+
+    fn count_some(&mut self, records: &[Kept], bytes: &[u8]) {
+        let value = |record: &Kept| record.value.clone().map(|value| &bytes[value]);
         let preparer = self.engine.preparer();
-        let decoded: Vec<_> = chunk
-            .records
+        let decoded: Vec<_> = records
             .iter()
             .map(|record| {
                 let decoded = decode(value(record).unwrap_or_default(), record.arrival, self.config.rules);
@@ -56,7 +89,7 @@ impl Proof {
             })
             .collect();
         self.engine.warm(decoded.iter().flatten().map(|(prepared, _)| prepared));
-        for (kept, decoded) in chunk.records.iter().zip(decoded) {
+        for (kept, decoded) in records.iter().zip(decoded) {
             let Kept { partition, offset, arrival, .. } = *kept;
             let mut undecided = false;
             let verdict = match decoded {
@@ -73,13 +106,6 @@ impl Proof {
                 Err(rejection) => Verdict::Rejected(rejection),
             };
             self.judged((partition, offset), arrival, &verdict, value(kept), undecided);
-        }
-        chunk.bytes.clear();
-        chunk.records.clear();
-        self.chunk = chunk;
-        // sessions and anomalies come with the next window: taking them one by one would cost the engine its batches
-        if self.engine.has_closed() {
-            self.take_recounted();
         }
     }
 

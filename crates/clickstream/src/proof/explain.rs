@@ -261,11 +261,11 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
     let Question { site_id, subject, window_end, narrow, keep } = question;
     let windows = config.windows;
     if window_end.0 % windows.slide_ms() != 0 {
-        let nearest = windows.first_start_at(window_end);
+        let later = windows.first_start_at(window_end);
         bail!(
-            "no window ends at {window_end}: with a slide of {} s windows end at {nearest}, {} …",
+            "no window ends at {window_end}: with a slide of {} s windows end at {}, {later} …",
             windows.slide_ms() / 1000,
-            Timestamp(nearest.0 + windows.slide_ms())
+            Timestamp(later.0 - windows.slide_ms())
         );
     }
     let window_start = Timestamp(window_end.0 - windows.size_ms());

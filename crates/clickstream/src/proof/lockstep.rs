@@ -10,9 +10,10 @@ use std::thread::{Scope, ScopedJoinHandle};
 use anyhow::{Result, anyhow};
 use clickstream_event::{Timestamp, topic};
 
+use super::chunk::Chunk;
 use super::reading::{Item, Reading};
 use super::{Proof, is_below};
-use crate::logs::{LogRecord, Partition};
+use crate::logs::Partition;
 
 /// Rows that travel together.
 const BATCH: usize = 256;
@@ -63,12 +64,14 @@ impl<'scope> Lockstep<'scope> {
         Self { orders, answers, thread, step_ms, here: i64::MIN, ordered: None, taken }
     }
 
-    /// Takes the next event.
-    pub fn event(&mut self, proof: &mut Proof, record: LogRecord<'_>) -> Result<()> {
-        if let Some(taken) = self.taken.get_mut(record.partition.max(0) as usize) {
-            *taken = record.offset + 1;
+    /// Takes the next events.
+    pub fn events(&mut self, proof: &mut Proof, chunk: &Chunk) -> Result<()> {
+        for (partition, offset) in chunk.places() {
+            if let Some(taken) = self.taken.get_mut(partition.max(0) as usize) {
+                *taken = offset + 1;
+            }
         }
-        proof.event(record);
+        proof.count(chunk);
         let Some(Timestamp(now)) = proof.engine.watermark() else { return Ok(()) };
         if self.ordered.is_none() {
             self.order(now + self.step_ms);
@@ -92,7 +95,6 @@ impl<'scope> Lockstep<'scope> {
     }
 
     fn rest(&mut self, proof: &mut Proof) -> Result<()> {
-        proof.flush();
         self.taken.iter_mut().for_each(|taken| *taken = i64::MAX);
         let under_way = usize::from(self.ordered.is_some());
         self.order(i64::MAX);

@@ -17,6 +17,7 @@ mod chunk;
 pub mod content;
 pub mod explain;
 pub mod follow;
+mod founds;
 pub mod key;
 mod lockstep;
 pub mod narrow;
@@ -33,16 +34,18 @@ pub mod whole;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clickstream_engine::{Config, Engine};
-use clickstream_event::result_row::is_windowed;
+use clickstream_event::result_row::{ResultRow, is_windowed, key_parts};
 use clickstream_event::rows::DeadLetter;
 use clickstream_event::{Timestamp, topic};
 
 use chunk::Chunk;
+use content::Content;
+use founds::Founds;
 use key::{ByHash, RowKey};
 use proven::Proven;
 use reading::{Found, FoundLetter, Item, Place, Reading};
 use report::{Difference, Report};
-use row::Row;
+use row::{Row, TakeRow};
 use timing::Timing;
 use whole::Whole;
 
@@ -58,13 +61,19 @@ fn is_below((partition, offset): (i32, i64), ends: &[i64]) -> bool {
     ends.get(partition.max(0) as usize).is_some_and(|end| offset < *end)
 }
 
+impl TakeRow for Proof {
+    fn take_row<R: ResultRow + Into<Row>>(&mut self, row: R) {
+        self.recounted(row);
+    }
+}
+
 /// A running comparison.
 pub struct Proof {
     engine: Engine,
     config: Config,
     /// What can be recounted.
     whole: Whole,
-    found: HashMap<RowKey, Found, ByHash>,
+    found: Founds,
     /// Rows of the recount that no row was found for yet.
     waiting: HashMap<RowKey, Row, ByHash>,
     /// Rows that were compared, for those that are written again later.
@@ -103,7 +112,7 @@ impl Proof {
             engine: Engine::new(config, partitions),
             config,
             whole: Whole::new(whole_from, config.windows, config.session_gap_ms),
-            found: HashMap::default(),
+            found: Founds::default(),
             waiting: HashMap::default(),
             proven: Proven::default(),
             other_starts: HashMap::new(),
@@ -144,14 +153,14 @@ impl Proof {
         let sessions: Vec<_> = self.engine.sessions().collect();
         for session in sessions {
             self.whole.session(&session);
-            self.recounted(session.into());
+            self.recounted(session);
         }
         let anomalies: Vec<_> = self.engine.anomalies().collect();
-        anomalies.into_iter().for_each(|anomaly| self.recounted(anomaly.into()));
+        anomalies.into_iter().for_each(|anomaly| self.recounted(anomaly));
         let closed: Vec<_> = self.engine.closed().collect();
         for window in closed {
             self.closed_to = Some(window.end);
-            row::of_window(window, &mut |row| self.recounted(row));
+            row::each_of_window(window, self);
         }
     }
 
@@ -219,7 +228,7 @@ impl Proof {
         // the key names the row in the same fields as the row does
         if let Some(key) = key {
             self.proven.remove(key, is_windowed(place.topic));
-            if let Some(found) = self.found.get_mut(&key) {
+            if let Some(found) = self.found.get_mut(key) {
                 found.deleted = true;
             }
         }
@@ -289,15 +298,21 @@ impl Proof {
         self.timing.as_ref().is_some_and(|timing| timing.touches(row.site(), row.span(), reach_ms))
     }
 
-    /// Takes a row of the recount.
-    fn recounted(&mut self, row: Row) {
-        let key = row.key();
-        if !self.whole.holds(&row) {
+    /// Takes a row of the recount. It becomes a [`Row`] only where it has to be kept.
+    fn recounted<R: ResultRow + Into<Row>>(&mut self, row: R) {
+        let key = RowKey::of(row.topic(), &key_parts(&row));
+        let found = self.found.remove(key);
+        let is_cut = self.whole.from().is_some();
+        let row = match &found {
+            Some(found) if !found.deleted && !is_cut && self.proves(&Content::of(&row), found) => return,
+            _ => row.into(),
+        };
+        if is_cut && !self.whole.holds(&row) {
             // it may be right, but that cannot be told
-            self.report.before += u64::from(self.found.remove(&key).is_some());
+            self.report.before += u64::from(found.is_some());
             return;
         }
-        match self.found.remove(&key) {
+        match found {
             Some(found) if !found.deleted => self.compare(row, found),
             _ => {
                 self.waiting.insert(key, row);
@@ -305,14 +320,23 @@ impl Proof {
         }
     }
 
-    fn compare(&mut self, expected: Row, found: Found) {
-        let topic = expected.topic();
-        if found.content.equals(&expected.content()) && !found.misplaced {
+    /// Whether a row that was found says what was expected; then it is remembered.
+    fn proves(&mut self, expected: &Content, found: &Found) -> bool {
+        let same = found.content.equals(expected) && !found.misplaced;
+        if same {
             self.proven.insert(found.slot, found.content.bits(), found.settled_at);
-            self.report.checked(topic);
+            self.report.checked(found.place.topic);
             if found.slot.windowed {
                 self.report.prove(found.span.1);
             }
+        }
+        same
+    }
+
+    fn compare(&mut self, expected: Row, found: Found) {
+        let topic = expected.topic();
+        if self.proves(&expected.content(), &found) {
+            // it is
         } else if self.was_counted_otherwise(&found) {
             self.report.other_settings += 1;
         } else if self.timing_touches(&expected) {
@@ -353,11 +377,12 @@ impl Proof {
             }
         }
         let closed = self.closed_to.unwrap_or_default();
-        for (key, found) in std::mem::take(&mut self.found) {
-            if self.was_counted_otherwise(&found) {
+        let mut found = std::mem::take(&mut self.found);
+        found.retain(|found| {
+            if self.was_counted_otherwise(found) {
                 self.report.other_settings += 1;
             } else if found.settled_at > closed && (found.settled_at.0 % slide == 0 || !found.slot.windowed) {
-                self.found.insert(key, found);
+                return true;
             } else if found.deleted {
                 // counted when it was deleted
             } else if found.reached && !self.whole.may_be_cut(found.place.topic, found.span) {
@@ -366,7 +391,9 @@ impl Proof {
             } else {
                 self.report.before += 1;
             }
-        }
+            false
+        });
+        self.found = found;
         self.report.from = Some(first.max(self.whole.from().map_or(first, |from| {
             let windows = self.config.windows;
             Timestamp(windows.first_start_at(from).0 + windows.size_ms())
@@ -405,7 +432,7 @@ impl Proof {
     /// calls it now and then. What of it is written again is not compared.
     pub fn forget(&mut self, before: Timestamp, below: &[i64]) {
         self.proven.forget(before);
-        self.found.retain(|_, found| found.settled_at >= before);
+        self.found.retain(|found| found.settled_at >= before);
         self.proven_letters.retain(|at, _| !is_below(*at, below));
         self.undecided.retain(|at| !is_below(*at, below));
         self.forgotten = below.to_vec();

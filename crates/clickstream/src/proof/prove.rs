@@ -1,18 +1,23 @@
 //! One proof of everything that stands in a log now.
 
+use std::ops::ControlFlow;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clickstream_engine::Config;
 use clickstream_event::{Timestamp, topic};
 
 use super::Proof;
+use super::chunk::Chunk;
 use super::lockstep::Lockstep;
 use super::report::Report;
-use crate::logs::{Bounds, Log};
+use crate::logs::{Bounds, Log, read_until};
 
 /// What the pipeline may still be writing for records of a log that is being written.
 const WRITING: Duration = Duration::from_millis(1_500);
+/// Chunks of events that are read ahead.
+const CHUNKS_AHEAD: usize = 32;
 
 /// Reads events and results, recounts, compares. What began before `settings_since` may have been counted with other settings.
 pub fn prove(
@@ -36,8 +41,13 @@ pub fn prove(
     let rows = log.open(&parts.collect::<Result<Vec<_>>>()?)?;
     std::thread::scope(|scope| {
         let mut lockstep = Lockstep::start(scope, &proof, rows);
-        let read = log.read(topic::EVENTS, &events, &mut |record| lockstep.event(&mut proof, record));
-        lockstep.finish(&mut proof, read)
+        // events are read beside the recount, too
+        let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
+        let reader = scope.spawn(|| read_events(log, &events, sender));
+        let counted = chunks.iter().try_for_each(|chunk| lockstep.events(&mut proof, &chunk));
+        drop(chunks);
+        let read = reader.join().map_err(|_| anyhow!("the reader of the events broke")).and_then(|read| read);
+        lockstep.finish(&mut proof, read.and(counted))
     })?;
     proof.settle(!live);
     // when a window was written, the letters of all records that arrived before its end were
@@ -53,6 +63,21 @@ pub fn prove(
     let read: Vec<(i64, i64)> = from.iter().zip(&events.0).map(|(from, (_, high))| (*from, *high)).collect();
     proof.settle_letters(&settled, &read);
     Ok(proof.report().clone())
+}
+
+/// Reads the events in chunks until nobody takes them any more.
+fn read_events(log: &dyn Log, events: &Bounds, chunks: SyncSender<Chunk>) -> Result<()> {
+    let mut chunk = Chunk::default();
+    read_until(log, topic::EVENTS, events, &mut |record| {
+        chunk.push(record);
+        match chunk.is_full() && chunks.send(std::mem::take(&mut chunk)).is_err() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    // whoever does not take it says why
+    let _ = chunks.send(chunk);
+    Ok(())
 }
 
 /// Where retention has cut the head of partitions: from when on the log is whole, which is after the first record of each: what

@@ -67,8 +67,25 @@ rows! {
     Anomaly Anomaly ANOMALIES,
 }
 
+/// Who takes rows of all types as they are.
+pub trait TakeRow {
+    /// Takes the next row.
+    fn take_row<R: ResultRow + Into<Row>>(&mut self, row: R);
+}
+
 /// Gives all rows of a window of the recount.
 pub fn of_window(window: Window, take: &mut dyn FnMut(Row)) {
+    struct AsRows<'t>(&'t mut dyn FnMut(Row));
+    impl TakeRow for AsRows<'_> {
+        fn take_row<R: ResultRow + Into<Row>>(&mut self, row: R) {
+            (self.0)(row.into());
+        }
+    }
+    each_of_window(window, &mut AsRows(take));
+}
+
+/// The same without making them one type.
+pub fn each_of_window(window: Window, take: &mut impl TakeRow) {
     let Window {
         end: _,
         pages,
@@ -85,19 +102,19 @@ pub fn of_window(window: Window, take: &mut dyn FnMut(Row)) {
         funnels,
         engagement,
     } = window;
-    pages.into_iter().for_each(|row| take(row.into()));
-    products.into_iter().for_each(|row| take(row.into()));
-    sites.into_iter().for_each(|row| take(row.into()));
-    top.into_iter().for_each(|row| take(row.into()));
-    human_top.into_iter().for_each(|row| take(row.into()));
-    trending.into_iter().for_each(|row| take(row.into()));
-    bounce_rates.into_iter().for_each(|row| take(row.into()));
-    provisional_bounce_rates.into_iter().for_each(|row| take(row.into()));
-    transitions.into_iter().for_each(|row| take(row.into()));
-    entry_exit.into_iter().for_each(|row| take(row.into()));
-    paths.into_iter().for_each(|row| take(row.into()));
-    funnels.into_iter().for_each(|row| take(row.into()));
-    engagement.into_iter().for_each(|row| take(row.into()));
+    pages.into_iter().for_each(|row| take.take_row(row));
+    products.into_iter().for_each(|row| take.take_row(row));
+    sites.into_iter().for_each(|row| take.take_row(row));
+    top.into_iter().for_each(|row| take.take_row(row));
+    human_top.into_iter().for_each(|row| take.take_row(row));
+    trending.into_iter().for_each(|row| take.take_row(row));
+    bounce_rates.into_iter().for_each(|row| take.take_row(row));
+    provisional_bounce_rates.into_iter().for_each(|row| take.take_row(row));
+    transitions.into_iter().for_each(|row| take.take_row(row));
+    entry_exit.into_iter().for_each(|row| take.take_row(row));
+    paths.into_iter().for_each(|row| take.take_row(row));
+    funnels.into_iter().for_each(|row| take.take_row(row));
+    engagement.into_iter().for_each(|row| take.take_row(row));
 }
 
 /// [`ResultRow`] through one pointer.
