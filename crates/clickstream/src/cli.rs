@@ -188,9 +188,9 @@ pub fn command() -> Command {
                 "top",
                 "Watch a running `up` full screen: pages, trending, sessions, journeys, anomalies, the pipeline",
                 "Examples:\n  clickstream top\n  clickstream top --tab pipeline\n  clickstream top --once | head -20\n  ssh -L 8080:127.0.0.1:8080 HOST, and then clickstream top: another machine\n\nIt reads REST and the live stream, nothing else, and comes back after a break. `?` shows all keys. NO_COLOR is honoured.\nWhere standard output is no terminal: --once for a picture, `curl http://127.0.0.1:8080/api/v1/pages/top` for the numbers.",
-                &["http_port"],
+                &["data_dir", "http_port"],
             )
-            .arg(Arg::new("url").long("url").value_name("URL").help("Where results are served [default: http://127.0.0.1 at --http-port]"))
+            .arg(Arg::new("url").long("url").value_name("URL").help("Where results are served [default: by the `up` that runs in --data-dir, else http://127.0.0.1 at --http-port]"))
             .arg(Arg::new("in_site").long("site").value_name("SITE").help("The site [default: the busiest; `s` switches]"))
             .arg(Arg::new("tab").long("tab").value_name("TAB").value_parser(["pages", "trending", "sessions", "journeys", "anomalies", "pipeline"]).help("The tab that is open at first [default: pages]"))
             .arg(Arg::new("once").long("once").action(ArgAction::SetTrue).help("Print one picture as plain text, as wide as the terminal, or as COLUMNS and LINES say")),

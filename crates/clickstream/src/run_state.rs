@@ -40,24 +40,24 @@ pub struct JobState {
 }
 
 impl RunState {
-    /// The state of ourselves as a component.
-    pub fn ourselves(log: PathBuf) -> Component {
+    /// The state of ourselves as a component; `address`: of the dashboard.
+    pub fn ourselves(log: PathBuf, address: &str) -> Component {
         Component {
             name: "clickstream".into(),
             pid: Some(std::process::id()),
             state: State::Ready,
             restarts: 0,
-            address: String::new(),
+            address: address.to_owned(),
             log: Some(log),
         }
     }
 
     /// The embedded engine runs, and how.
-    pub fn embedded(state: &str, layout: &Layout) -> Self {
+    pub fn embedded(state: &str, layout: &Layout, address: &str) -> Self {
         Self {
             engine: "embedded".into(),
             state: state.into(),
-            components: vec![Self::ourselves(layout.log_of("clickstream"))],
+            components: vec![Self::ourselves(layout.log_of("clickstream"), address)],
             job: None,
             data_dir: layout.root().to_owned(),
         }
@@ -66,6 +66,12 @@ impl RunState {
     /// Nothing runs.
     pub fn stopped(data_dir: PathBuf) -> Self {
         Self { engine: "none".into(), state: "stopped".into(), components: Vec::new(), job: None, data_dir }
+    }
+
+    /// Address of the dashboard, if there is one.
+    pub fn dashboard(self) -> Option<String> {
+        let ours = self.components.into_iter().find(|component| component.name == "clickstream");
+        ours.map(|component| component.address).filter(|address| !address.is_empty())
     }
 
     /// Writes the state where `status` looks for it; a reader never sees half of it.
@@ -89,7 +95,7 @@ impl RunState {
             let ourselves = Component {
                 pid: Some(pid as u32),
                 state: State::Starting,
-                ..Self::ourselves(layout.log_of("clickstream"))
+                ..Self::ourselves(layout.log_of("clickstream"), "")
             };
             Self {
                 engine: "flink".into(),

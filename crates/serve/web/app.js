@@ -2,7 +2,7 @@
 import { cut, el, fill } from "./dom.js";
 import { get } from "./api.js";
 import { clock, duration, fromField, span, toField, useUtc } from "./format.js";
-import { changed, choose, later, lookAt, nextTo, now, show, state, watch, windowAt } from "./state.js";
+import { changed, choose, later, lookAt, nextTo, now, show, silentSince, state, watch, windowAt } from "./state.js";
 import { kpis } from "./panels/kpis.js";
 import { chart } from "./panels/chart.js";
 import { anomalies } from "./panels/anomalies.js";
@@ -95,7 +95,7 @@ function strip() {
   const old = !state.at && age > 2 * status?.slide_ms + 5_000;
   by("live").classList.toggle("on", state.connected);
   by("live").classList.toggle("old", Boolean(state.at) || old);
-  by("live").lastElementChild.textContent = !state.connected ? "not connected, trying again …" : state.at ? "looking back" : old ? `newest results ${duration(age)} old` : "live";
+  by("live").lastElementChild.textContent = !state.connected ? "not connected, trying again …" : state.at ? "looking back" : silentSince() ? `nothing happens on this site since ${clock(silentSince())}` : old ? `newest results ${duration(age)} old` : "live";
   by("window").textContent = newest ? `window ${span(newest.window_start, newest.window_end)}` : "waiting for the first window";
   by("earlier").hidden = !newest;
   for (const id of ["later", "newest", "moment"]) by(id).hidden = !state.at;

@@ -111,6 +111,16 @@ export function rows(kind) {
 /** The newest site row. */
 export function now() { return state.history[state.history.length - 1] ?? null; }
 
+/**
+ * When the last window of the site ended, if the pipeline has gone on without it: a window without events has no rows. Nothing of a
+ * pipeline that stands still.
+ */
+export function silentSince() {
+  const [newest, status] = [now(), state.status];
+  if (!newest || !status?.watermark || state.at) return null;
+  return Date.parse(status.watermark) - Date.parse(newest.window_end) > 2 * status.slide_ms + 5_000 ? newest.window_end : null;
+}
+
 /** Every window of the last hour is kept; of the time before, only windows side by side. */
 const DETAIL = 3_600_000;
 

@@ -73,6 +73,13 @@ const PROOF = {
 
 const proven = el("p", {});
 let shown = null;
+/** What the explanation was asked for with. The list around it is drawn anew with every window, and the browser knows only the old one. */
+let opener = null;
+dialog.addEventListener("close", () => {
+  if (!opener || opener.isConnected) return;
+  const label = opener.getAttribute("aria-label");
+  [...document.querySelectorAll("button.why")].find((button) => button.getAttribute("aria-label") === label)?.focus();
+});
 /** Says what the proof says now: it may come while the explanation is being read. */
 function prove() {
   const proof = proofOf(shown);
@@ -103,9 +110,10 @@ export async function explain(subject) {
     events,
     el("div.actions", {}, copied, el("button.button.main", { type: "button", onclick: () => dialog.close() }, "close")),
   );
+  opener = document.activeElement;
   dialog.showModal();
   if (!state.canExplain || !subject.end || subject.kind === "dead-letters") return;
-  fill(events, el("h3", {}, "The events behind it"), el("p.empty", {}, "asking the log …"));
+  fill(events, el("h3", {}, "The events behind it"), el("p.empty", {}, "asking the log … (it recounts the window from the events, which takes some seconds)"));
   const { page, session, user } = subject;
   const of = page ? { page_url: page } : session ? { session_id: session } : user ? { user_id: user } : {};
   const ask = { site_id: state.site, ...of, window_end: subject.end, metric: subject.metric };

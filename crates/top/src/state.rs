@@ -243,13 +243,15 @@ impl State {
                 match rows.kind.as_str() {
                     "site-metrics" => rows.rows.iter().cloned().for_each(|row| self.remember_site(row)),
                     "page-metrics" => {
+                        // while a window's rows come in, a list of fewer pages may be the newer one
+                        let extent = |rows: &Rows| (rows.total, rows.rows.len());
                         let fewer = known.is_some_and(|known| {
-                            known.window_end == rows.window_end && known.rows.len() > rows.rows.len()
+                            known.window_end == rows.window_end && extent(known) > extent(&rows)
                         });
+                        self.remember_pages(&rows);
                         if fewer {
                             return None;
                         }
-                        self.remember_pages(&rows);
                         ask = self.refresh(&rows);
                     }
                     _ => {}
@@ -288,8 +290,13 @@ impl State {
             .map(|row| (word(row, "page_url").to_owned(), number(row, "view_count")))
             .collect();
         match self.windows.iter_mut().find(|(end, _)| *end == rows.window_end) {
-            Some((_, known)) if known.len() > views.len() => {}
-            Some((_, known)) => *known = views,
+            Some((_, known)) => {
+                for (page, views) in views {
+                    // rows that are not all there yet are never more than they will be
+                    let known = known.entry(page).or_default();
+                    *known = known.max(views);
+                }
+            }
             None => {
                 let at = self.windows.partition_point(|(end, _)| *end < rows.window_end);
                 self.windows.insert(at, (rows.window_end.clone(), views));

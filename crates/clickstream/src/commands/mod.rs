@@ -26,6 +26,9 @@ use anyhow::Result;
 pub use bench::usage;
 use clap::ArgMatches;
 use clickstream_event::Timestamp;
+use clickstream_stack::StackError;
+use clickstream_stack::layout::Layout;
+use clickstream_stack::lock::Lock;
 use clickstream_traffic::ProducerError;
 pub use explain::text as explain_text;
 use tokio::task::JoinHandle;
@@ -84,7 +87,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
             trace::run(&config, &options)
         }
         "chaos" => block_on(chaos::run(&config, chaos::Action::read(action, matches)?)),
-        "top" => block_on(top::run(&config, matches)),
+        "top" => block_on(top::run(&config, settings.is_given("http_port"), matches)),
         "replay" => block_on(replay::run(config, replay::Options::read(matches)?)),
         "generate" => block_on(generate::run(config)),
         "serve" => block_on(serve::run(config)),
@@ -186,6 +189,16 @@ fn what_comes(config: &Config) -> String {
         time_text(windows.size_ms()),
         time_text(windows.slide_ms())
     )
+}
+
+/// Refuses a second `up` in a data directory: its ports are taken, too, but by the one that runs there.
+fn refuse_second(layout: &Layout) -> Result<(), StackError> {
+    match Lock::holder(layout) {
+        Some(holder) => {
+            Err(StackError::Locked { path: layout.root().to_owned(), holder: holder.to_string() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Where to reach us, for whoever reads JSON lines.

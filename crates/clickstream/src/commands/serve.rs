@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::console::steps::Steps;
 use crate::logging;
 use crate::logs::kafka::KafkaLog;
+use crate::memory;
 use crate::results;
 use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
@@ -70,6 +71,7 @@ async fn report(
     let mut reporter = Reporter::new(config, "flink", Box::new(log.clone()), None);
     let to_prove = log.clone();
     let proof = proving::start(config, Box::new(move || Box::new(to_prove.clone())), shutdown.clone());
+    memory::trim_regularly();
     let (rows, mut arrivals) = mpsc::channel(4096);
     tokio::spawn({
         let (kafka, shutdown) = (kafka.to_owned(), shutdown.clone());
@@ -95,7 +97,7 @@ async fn report(
                     address: kafka.to_owned(),
                     log: None,
                 };
-                let components = [component, RunState::ourselves(log_file.clone())];
+                let components = [component, RunState::ourselves(log_file.clone(), serving.url())];
                 serving.status(match answers {
                     true => {
                         let reasons = seen.reasons();

@@ -4,19 +4,26 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ArgMatches;
+use clickstream_stack::layout::Layout;
 use clickstream_top::state::Tab;
 use clickstream_top::{Options, once, run as show};
 
 use super::emit;
 use crate::config::{Config, ConfigError};
+use crate::run_state::RunState;
 
 /// Columns and lines of a picture where no terminal says how many it has.
 const SIZE: (u16, u16) = (100, 32);
 
 /// Shows results until the user leaves; or one picture.
-pub async fn run(config: &Config, matches: &ArgMatches) -> Result<ExitCode> {
+///
+/// They are asked for at `--url`; else at `--http-port`, if it `is_port_given`; else where the `up` in the data directory shows them.
+pub async fn run(config: &Config, is_port_given: bool, matches: &ArgMatches) -> Result<ExitCode> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let url = text("url").unwrap_or_else(|| format!("http://127.0.0.1:{}", config.http_port));
+    let running = || RunState::current(&Layout::new(&config.stack.data_dir)).dashboard();
+    let url = text("url")
+        .or_else(|| running().filter(|_| !is_port_given))
+        .unwrap_or_else(|| format!("http://127.0.0.1:{}", config.http_port));
     let tab = text("tab")
         .map_or(Some(Tab::default()), |name| {
             Tab::ALL.into_iter().find(|tab| tab.name().eq_ignore_ascii_case(&name))

@@ -23,13 +23,16 @@ use crate::console::live::{Footer, Live, ProofState};
 use crate::console::steps::Steps;
 use crate::logging;
 use crate::logs::kafka::KafkaLog;
+use crate::memory;
 use crate::results::{self, Arrived};
 use crate::run_state::{JobState, RunState};
 use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
 use super::watching::{Watching, every};
-use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
+use super::{
+    addresses, end_generator, facts, interrupted, over, proving, refuse_second, up_embedded, what_comes,
+};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(mut config: Config) -> Result<ExitCode> {
@@ -39,6 +42,7 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     }
     let steps = Arc::new(Steps::new(config.json));
     let layout = Layout::prepare(&config.stack.data_dir)?;
+    refuse_second(&layout)?;
     let dashboard = serving::bind(config.http_port).await?;
     let collector = collecting::bind(&config).await?;
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
@@ -64,7 +68,7 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     RunState {
         engine: "flink".into(),
         state: "stopping".into(),
-        components: all_components(&stack),
+        components: all_components(&stack, serving.url()),
         job: None,
         data_dir: layout.root().to_owned(),
     }
@@ -180,6 +184,7 @@ async fn serve(
         site.clone(),
         shutdown.clone(),
     ));
+    memory::trim_regularly();
     let (rows, arrivals) = mpsc::channel(4096);
     let kafka = stack.kafka_address().to_owned();
     let following = tokio::spawn({
@@ -265,10 +270,10 @@ async fn show(
                 let waits_for_events = !config.generate && seen.footer.lag == Some(0);
                 seen.footer.trouble = trouble(stack, silent_for, waits_for_events, producer, &silence);
                 live.footer(&seen.footer);
-                write_state(stack, &seen.footer);
+                write_state(stack, serving.url(), &seen.footer);
                 // a broker that is away would be waited for
                 if stack.kafka_is_up() {
-                    let components = all_components(stack);
+                    let components = all_components(stack, serving.url());
                     let reasons = seen.reasons();
                     let status = tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, watermark));
                     let lags = status.partitions.iter().map(|partition| partition.lag);
@@ -366,16 +371,16 @@ fn trouble(
     }
 }
 
-/// Those of the stack, and this process.
-fn all_components(stack: &Stack) -> Vec<Component> {
+/// Those of the stack, and this process with the address of its dashboard.
+fn all_components(stack: &Stack, dashboard: &str) -> Vec<Component> {
     let mut components = stack.components();
-    components.push(RunState::ourselves(stack.layout().log_of("clickstream")));
+    components.push(RunState::ourselves(stack.layout().log_of("clickstream"), dashboard));
     components
 }
 
-fn write_state(stack: &Stack, footer: &Footer) {
+fn write_state(stack: &Stack, dashboard: &str, footer: &Footer) {
     let layout = stack.layout();
-    let components = all_components(stack);
+    let components = all_components(stack, dashboard);
     let well = components.iter().all(|c| matches!(c.state, State::Ready | State::External))
         && footer.trouble.is_empty();
     let job = stack.job().status();

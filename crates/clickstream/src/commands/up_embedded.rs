@@ -25,6 +25,7 @@ use crate::embedded::pipeline::{Pipeline, Settings};
 use crate::logging;
 use crate::logs::Log;
 use crate::logs::embedded::EmbeddedLog;
+use crate::memory;
 use crate::results::Arrived;
 use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
@@ -32,7 +33,7 @@ use crate::serving::{self, Serving};
 use clickstream_top::text::thousands;
 
 use super::watching::{Watching, every};
-use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
+use super::{addresses, end_generator, facts, interrupted, over, proving, refuse_second, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
 pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
@@ -41,6 +42,7 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
         notice(&steps, error);
     }
     let layout = Layout::prepare(&config.stack.data_dir)?;
+    refuse_second(&layout)?;
     let dashboard = serving::bind(config.http_port).await?;
     let collector = collecting::bind(&config).await?;
     if instead_of.is_some() && layout.kafka().exists() && !layout.embedded().exists() {
@@ -72,6 +74,7 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
         retention: Duration::from_secs(u64::from(config.stack.retention_hours) * 3_600),
         heartbeats: true,
     };
+    memory::trim_regularly();
     let (rows, arrivals) = mpsc::channel(4_096);
     let pipeline = Pipeline::start(settings, rows)?;
     let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
@@ -87,7 +90,7 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
         serve(&config, &layout, &pipeline, arrivals, &serving, collector.as_ref().map(Collecting::collector))
             .await;
     let stopping = Instant::now();
-    RunState::embedded("stopping", &layout).write(&layout);
+    RunState::embedded("stopping", &layout, serving.url()).write(&layout);
     if let Some(collector) = collector {
         collector.stop().await;
     }
@@ -233,8 +236,8 @@ async fn show(
                     format!("no sample traffic and no collector: nothing can write to {} here", topic::EVENTS)
                 };
                 live.footer(&seen.footer);
-                write_state(layout, &seen.footer);
-                let components = [RunState::ourselves(layout.log_of("clickstream"))];
+                write_state(layout, serving.url(), &seen.footer);
+                let components = [RunState::ourselves(layout.log_of("clickstream"), serving.url())];
                 let reasons = seen.reasons();
                 serving.status(reporter.report(&seen.footer, &components, reasons, figures.watermark));
                 live.log_begins(reporter.log_begins());
@@ -243,7 +246,7 @@ async fn show(
     }
 }
 
-fn write_state(layout: &Layout, footer: &Footer) {
+fn write_state(layout: &Layout, dashboard: &str, footer: &Footer) {
     let state = if footer.proof.problems == 0 { "running" } else { "degraded" };
-    RunState::embedded(state, layout).write(layout);
+    RunState::embedded(state, layout, dashboard).write(layout);
 }

@@ -125,7 +125,7 @@ pub fn must_exist(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 fn is_default(settings: &Settings, name: &str) -> bool {
-    settings.get(name).source == "default"
+    !settings.is_given(name)
 }
 
 #[cfg(test)]

@@ -131,6 +131,11 @@ impl Settings {
     pub fn get(&self, name: &str) -> Setting {
         self.0.get(name).cloned().unwrap_or(Setting { value: String::new(), source: "default".into() })
     }
+
+    /// Whether somebody chose it, wherever.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.get(name).source != "default"
+    }
 }
 
 fn unknown<'c>(what: &str, name: &str, known: impl Iterator<Item = &'c str>) -> ConfigError {

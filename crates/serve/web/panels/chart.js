@@ -7,6 +7,8 @@ import { field, lookAt, state, watch } from "../state.js";
 import { NAMES } from "./anomalies.js";
 
 const HEIGHT = 270;
+/** Steps of the axis: counts are whole. */
+const COUNTS = [...Array(10).keys()].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const MARKS = { traffic_spike: "--accent", traffic_drop: "--bad", bot: "--warn", unusual_user: "--warn" };
@@ -93,14 +95,14 @@ export function chart(parent) {
       padding: [8, 28, 0, 0],
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
       legend: { live: true, isolate: false },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.12)] } },
+      scales: { x: { time: true, range: (_, from, to) => (from === to ? [from - 60, to + 60] : [from, to]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.12)] } },
       axes: [
         { ...axis, grid: { show: false }, values: (_, ticks) => times(ticks), space: 90, size: (_, texts) => (texts?.some((text) => text.includes("\n")) ? 46 : 30) },
-        { ...axis, size: 52, values: (_, ticks) => ticks.map(compact) },
+        { ...axis, size: 52, incrs: COUNTS, values: (_, ticks) => ticks.map(compact) },
       ],
       series: [
         { label: "window up to", value: (plot, at, __, place) => clock(shownValue(plot, 0, at, place) * 1000) },
-        { label: "views", stroke: color("--accent"), width: 2, fill: `${color("--accent")}1c`, points: { show: false }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
+        { label: "views", stroke: color("--accent"), width: 2, fill: `${color("--accent")}1c`, points: { show: (plot) => plot.data[0].length === 1 }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
         { label: "without bots", stroke: color("--series-2"), width: 1.4, dash: [5, 4], points: { show: false }, value: (plot, n, series, place) => count(shownValue(plot, series, n, place)) },
       ],
       plugins: [marks()],

@@ -49,7 +49,7 @@ function between(all) {
     n: row.transition_count,
   })).filter((link) => link.from !== OTHER));
   const out = rows("entry-exit-pages").rows.filter((row) => from.has(row.page_url)).map((row) => ({ from: row.page_url, to: OUT, n: row.exits }));
-  return diagram([links.concat(out)], ["from", "to"]);
+  return diagram([sum([...links, ...out, ...[...from].map((page) => rest(all, page, out))])], ["from", "to"]);
 }
 
 /** Three columns: where people come from, the page, where they go. */
@@ -66,8 +66,20 @@ function around(all) {
   const right = sum([
     ...after.map((row) => ({ from: state.page, to: last.has(row.to_page) ? row.to_page : OTHER, n: row.transition_count })),
     ...(door?.exits ? [{ from: state.page, to: OUT, n: door.exits }] : []),
+    rest(all, state.page, [{ from: state.page, n: door?.exits ?? 0 }]),
   ]);
   return diagram([left, right], ["before", "", "after"]);
+}
+
+/**
+ * Departures from a page that none of the listed ways is: a list holds the most frequent ways only, but each of them says what share of
+ * all departures it is.
+ */
+function rest(all, page, out) {
+  const ways = all.filter((row) => row.from_page === page);
+  const departures = Math.max(0, ...ways.map((row) => (row.transition_rate > 0 ? Math.round(row.transition_count / row.transition_rate) : 0)));
+  const known = [...ways.map((row) => row.transition_count), ...out.filter((link) => link.from === page).map((link) => link.n)];
+  return { from: page, to: OTHER, n: Math.max(0, departures - known.reduce((sum, n) => sum + n, 0)) };
 }
 
 function biggest(all, name) {
@@ -82,7 +94,7 @@ function sum(links) {
     const key = JSON.stringify([from, to]);
     sums.set(key, (sums.get(key) ?? 0) + n);
   }
-  return [...sums].map(([key, n]) => ({ from: JSON.parse(key)[0], to: JSON.parse(key)[1], n }));
+  return [...sums].filter(([, n]) => n > 0).map(([key, n]) => ({ from: JSON.parse(key)[0], to: JSON.parse(key)[1], n }));
 }
 
 /** Draws `stages` of links; `heads` name the columns. */

@@ -35,7 +35,7 @@ export function letters(parent) {
   const draw = () => {
     const counts = Object.entries(state.letterCounts).sort((a, b) => b[1] - a[1]);
     const all = counts.reduce((sum, [, n]) => sum + n, 0);
-    view.note(all ? `${count(all)} records count nowhere` : "", null);
+    view.note(all ? `${count(all)} records of all sites count nowhere` : "", null);
     if (!all) {
       fill(view.body, empty("Every record so far was a valid event, on time."));
       return;

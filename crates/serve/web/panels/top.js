@@ -3,7 +3,7 @@ import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, percent } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
 import { USERS } from "./kpis.js";
-import { before, choose, field, now, state, watch } from "../state.js";
+import { before, choose, field, now, silentSince, state, watch } from "../state.js";
 import { spark } from "../spark.js";
 
 export function topPages(parent) {
@@ -55,7 +55,9 @@ export function trending(parent) {
   const view = panel(parent, { title: "Trending", kind: "trending-pages", bots: true });
   const draw = () => {
     const { window_end: end, rows: list } = state.latest["trending-pages"] ?? { rows: [] };
-    view.note("later half against earlier half", end ?? now()?.window_end);
+    // the list of windows begins within this one: there were no events before
+    const filling = state.history.length && now() && !state.at && !silentSince() && state.history[0].window_end > now().window_start;
+    view.note(filling ? "the window still fills: all pages rise" : "later half against earlier half", end ?? now()?.window_end);
     if (!list.length) {
       fill(view.body, empty(end || now() ? "No page rises clearly at the moment." : "No results yet."));
       return;

@@ -131,6 +131,32 @@ fn what_comes_twice_or_late_changes_nothing() {
     assert_eq!(state.history.len(), 3);
 }
 
+/// While a window's rows come in, lists hold some of its pages, and not always the most viewed.
+#[test]
+fn a_window_that_comes_in_parts_has_no_holes() {
+    let mut state = state();
+    let end = "2026-11-26T10:00:30.000Z";
+    let part = |total: u64, pages: &[(&str, u64)]| {
+        let list =
+            pages.iter().map(|(page, n)| json!({ "page_url": page, "view_count": n, "window_end": end }));
+        match rows("page-metrics", "shop", end, list.collect()) {
+            Update::Rows(rows) => Update::Rows(Rows { total, ..rows }),
+            other => other,
+        }
+    };
+    let known =
+        |state: &State, page: &str| state.windows.back().and_then(|(_, views)| views.get(page).copied());
+    state.apply(part(2, &[("/x", 1), ("/y", 2)]));
+    // the list of all that there is, but fewer are given
+    state.apply(part(4, &[("/a", 9)]));
+    assert_eq!(names(&state), ["/a"]);
+    assert_eq!([known(&state, "/a"), known(&state, "/x")], [Some(9.0), Some(1.0)]);
+    // an older list changes nothing of what is shown
+    state.apply(part(3, &[("/x", 1), ("/y", 2), ("/z", 3)]));
+    assert_eq!(names(&state), ["/a"]);
+    assert_eq!(known(&state, "/z"), Some(3.0));
+}
+
 #[test]
 fn a_break_is_known_until_it_is_over() {
     let mut state = state();

@@ -115,7 +115,7 @@ fn figures(state: &State, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let all = [
         ("views", whole("view_count"), change(site, before, "view_count")),
         ("users", whole("unique_users"), change(site, before, "unique_users")),
-        (conversion, percent(ratio(site, "conversion_rate")), points(site, before, "conversion_rate")),
+        (conversion, percent(ratio(site, "conversion_rate")), rate_change(site, before, "conversion_rate")),
         (revenue, money(number(site, "revenue")), change(site, before, "revenue")),
         ("sessions", whole("active_sessions"), change(site, before, "active_sessions")),
         ("events", whole("event_count"), change(site, before, "event_count")),
@@ -149,9 +149,9 @@ fn change(now: &Value, before: Option<&Value>, field: &str) -> Option<String> {
     (before > 0.0).then(|| arrow((now / before - 1.0) * 100.0, " %"))
 }
 
-/// A rate against the one before, in percentage points.
-fn points(now: &Value, before: Option<&Value>, field: &str) -> Option<String> {
-    Some(arrow((ratio(now, field)? - ratio(before?, field)?) * 100.0, ""))
+/// The same of a rate, which there may be none of.
+fn rate_change(now: &Value, before: Option<&Value>, field: &str) -> Option<String> {
+    ratio(now, field).and_then(|_| change(now, before, field))
 }
 
 fn arrow(by: f64, unit: &str) -> String {

@@ -60,6 +60,7 @@ pub fn draw(
     if area.height < 2 {
         return;
     }
+    let columns = &fitted(columns, rows);
     let widths = widths(columns, area.width);
     let heading = columns.iter().map(|column| Span::styled(column.name, theme.faint())).collect();
     frame.render_widget(line(columns, &widths, heading, None), Rect { height: 1, ..area });
@@ -71,6 +72,16 @@ pub fn draw(
         let place = Rect { y: area.y + 1 + (n - first) as u16, height: 1, ..area };
         frame.render_widget(line(columns, &widths, row.clone(), style), place);
     }
+}
+
+/// The same with room for the longest number of each column: a number is shown whole, or not at all.
+fn fitted(columns: &[Column], rows: &[Vec<Span<'static>>]) -> Vec<Column> {
+    let longest = |n: usize| rows.iter().filter_map(|row| row.get(n)).map(|cell| width(&cell.content)).max();
+    let fitted = columns.iter().enumerate().map(|(n, column)| match column.fill {
+        Fill::Right(least) => Column { fill: Fill::Right(longest(n).unwrap_or(0).max(least)), ..*column },
+        _ => Column { ..*column },
+    });
+    fitted.collect()
 }
 
 /// The columns of letters each column gets; none for one that is left out.
@@ -175,6 +186,14 @@ pub fn title(text: &str, about: &str, theme: Theme, area: Rect, frame: &mut Fram
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_never_cut() {
+        let columns = [column("page", Fill::Rest(12)), column("in", Fill::Right(5))];
+        let rows = [vec![Span::raw("/"), Span::raw("9")], vec![Span::raw("/a"), Span::raw("13 512")]];
+        assert_eq!(fitted(&columns, &rows)[1].fill, Fill::Right(6));
+        assert_eq!(fitted(&columns, &rows[..1])[1].fill, Fill::Right(5));
+    }
 
     #[test]
     fn pages_keep_their_room() {

@@ -216,7 +216,7 @@ async fn embedded(
     // nobody watches the rows: they are in their topics
     let (rows, _) = mpsc::channel(1);
     let pipeline = Pipeline::start(settings, rows)?;
-    RunState::embedded("running", &layout).write(&layout);
+    RunState::embedded("running", &layout, "").write(&layout);
     let windows = config.stack.job.windows;
     steps.line(&format!(
         "counting in {}; windows of {} every {}; Ctrl-C stops",
