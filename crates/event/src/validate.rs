@@ -95,6 +95,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::NotJson,
+        Self::TooLong,
+        Self::MissingField,
+        Self::WrongType,
+        Self::UnknownEventType,
+        Self::BadTimestamp,
+        Self::FutureTimestamp,
+        Self::Late,
+    ];
+
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+use clickstream_event::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::inject::{Injections, Injector, Outgoing};
@@ -85,7 +86,9 @@ impl<S: EventSink> Generator<S> {
         let mut value = Vec::with_capacity(512);
         let mut sent = 0u64;
         let mut produced = 0u64;
+        let due = Announced(&sink);
         'events: while let Some(mut timed) = traffic.next() {
+            due.at(timed.at);
             loop {
                 if shutdown.is_cancelled()
                     || config.duration.is_some_and(|d| began.elapsed() >= d)
@@ -113,6 +116,7 @@ impl<S: EventSink> Generator<S> {
                         timed.at.0 += behind;
                         timed.event.timestamp.0 += behind;
                         traffic.skip_to(timed.at);
+                        due.at(timed.at);
                         break;
                     }
                 }
@@ -127,12 +131,28 @@ impl<S: EventSink> Generator<S> {
                 tokio::task::yield_now().await;
             }
         }
+        drop(due);
         for Later(copy) in copies {
             send(&sink, config.key, &copy, &mut value).await?;
             sent += 1;
         }
         sink.flush(Duration::from_secs(5)).await?;
         Ok(sent)
+    }
+}
+
+/// Tells when events are due; at its end, that there are no more.
+struct Announced<'s, S: EventSink>(&'s S);
+
+impl<S: EventSink> Announced<'_, S> {
+    fn at(&self, due: Timestamp) {
+        self.0.due().set(Some(due));
+    }
+}
+
+impl<S: EventSink> Drop for Announced<'_, S> {
+    fn drop(&mut self) {
+        self.0.due().set(None);
     }
 }
 
@@ -149,4 +169,77 @@ async fn send(
     }
     // the disorder of timestamps is ours, not Kafka's: latency is measured from the moment of sending
     sink.send(key.key(&record.event), value, now_us(), record.truth).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use clickstream_event::{Record, Rules, decode};
+
+    use super::*;
+    use crate::due::Due;
+    use crate::model::DISORDER_MS;
+
+    /// Keeps each event with what a heartbeat could have told by then.
+    #[derive(Clone, Default)]
+    struct Slow {
+        due: Arc<Due>,
+        sent: Arc<Mutex<Vec<(Timestamp, Timestamp)>>>,
+    }
+
+    impl EventSink for Slow {
+        fn due(&self) -> &Due {
+            &self.due
+        }
+
+        async fn send(
+            &self,
+            _: &str,
+            value: &[u8],
+            _: i64,
+            _: Option<&'static str>,
+        ) -> Result<(), ProducerError> {
+            let Ok(Record::Event(_, timestamp)) = decode(value, now(), Rules::default()) else { panic!() };
+            let number = {
+                let mut sent = self.sent.lock().unwrap();
+                sent.push((timestamp, self.due.not_after(now())));
+                sent.len()
+            };
+            if number % 10 == 0 {
+                // what comes next is overdue
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Ok(())
+        }
+
+        async fn flush(&self, _: Duration) -> Result<(), ProducerError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn no_heartbeat_overtakes_an_event_that_was_held_up() {
+        let sink = Slow::default();
+        let config = GeneratorConfig {
+            seed: 1,
+            rate: 300.0,
+            sites: vec!["shop".into()],
+            key: KeyStrategy::Page,
+            injections: Injections::default(),
+            bots: 0.0,
+            unusual: 0.0,
+            spikes: false,
+            duration: None,
+            max_events: Some(50),
+        };
+        Generator::new(config, sink.clone()).run(CancellationToken::new()).await.unwrap();
+        let sent = sink.sent.lock().unwrap();
+        assert!(sent.iter().all(|(timestamp, beat)| timestamp.0 >= beat.0 - DISORDER_MS), "{sent:?}");
+        let overdue =
+            sent.iter().filter(|(timestamp, _)| timestamp.0 < sent[sent.len() - 1].0.0 - 100).count();
+        assert!(sent.len() == 50 && overdue > 10, "the sink was not slow enough to tell");
+        let now = now();
+        assert_eq!(sink.due.not_after(now), now, "nothing is due any more");
+    }
 }

@@ -6,9 +6,10 @@
 //! Silence is judged by what stands in the topic, whoever wrote it: of partitions where no record of ours was
 //! acknowledged lately, the end offsets are asked for, all in one request.
 //!
-//! A heartbeat cannot make an event of ours late. It goes through the same producer, which keeps the order within a
-//! partition: events queued before it arrive before it, and those queued after it are stamped at most 50 ms before the
-//! time it carries, while 100 ms of disorder are allowed. While the broker is away one heartbeat per partition waits.
+//! A heartbeat cannot make an event of the sample traffic late. It goes through the same producer, which keeps the order within a
+//! partition: events queued before it arrive before it. It never tells a later time than that at which the next event is due
+//! ([`crate::due`]), and that event is stamped at most 50 ms before, while 100 ms of disorder are allowed. So a generator that the
+//! machine holds up loses nothing: event time waits for it. While the broker is away one heartbeat per partition waits.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use crate::producer::{Producer, now};
+use crate::producer::{EventSink, Producer, now};
 
 /// A partition without a record for this long gets a heartbeat, in milliseconds.
 pub const SILENCE_MS: i64 = 100;
@@ -88,7 +89,7 @@ pub async fn run(kafka: String, producer: Producer, site_id: String, shutdown: C
         for (partition, end) in ends {
             if silence.is_silent(partition, end, at.0) {
                 value.clear();
-                encode_heartbeat(&site_id, at, &mut value);
+                encode_heartbeat(&site_id, producer.due().not_after(at), &mut value);
                 producer.beat(partition, &value);
                 silence.restart(partition, at.0);
             }

@@ -6,9 +6,11 @@
 //! | [`inject`] | spoils a share of them: late, duplicate, malformed, from the future |
 //! | [`pace`] | keeps the rate in real time without bursts of catch-up |
 //! | [`producer`] | an idempotent Kafka producer that loses and doubles nothing |
+//! | [`due`] | when the next event is due |
 //! | [`heartbeat`] | keeps silent partitions from holding back results |
 //! | [`generate`] | all of it together |
 
+pub mod due;
 pub mod generate;
 pub mod heartbeat;
 pub mod inject;

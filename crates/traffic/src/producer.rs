@@ -16,6 +16,8 @@ use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
+use crate::due::Due;
+
 /// Where events go: Kafka, or another log of the same topics.
 pub trait EventSink: Send + Sync {
     /// Sends one value under a key; waits while there is no room. `made_at_us` is the moment, in microseconds since the
@@ -30,6 +32,9 @@ pub trait EventSink: Send + Sync {
 
     /// Waits until everything sent is acknowledged.
     fn flush(&self, patience: Duration) -> impl Future<Output = Result<(), ProducerError>> + Send;
+
+    /// When the next event is due: heartbeats into the same log stay behind it.
+    fn due(&self) -> &Due;
 }
 
 /// What an event's partition is chosen by: all events of one key stand in one partition, in order.
@@ -92,6 +97,7 @@ struct Shared {
     active: Mutex<Vec<Arc<AtomicI64>>>,
     /// Per partition: whether a heartbeat is on its way.
     beating: Mutex<Vec<Arc<AtomicBool>>>,
+    due: Due,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -329,6 +335,10 @@ impl Producer {
 }
 
 impl EventSink for Producer {
+    fn due(&self) -> &Due {
+        &self.shared.due
+    }
+
     async fn send(
         &self,
         key: &str,

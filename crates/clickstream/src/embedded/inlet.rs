@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use clickstream_traffic::due::Due;
 use clickstream_traffic::{EventSink, ProducerError};
 use hdrhistogram::Histogram;
 use tokio::sync::oneshot;
@@ -89,6 +90,7 @@ struct Shared {
     count: AtomicU64,
     acknowledged: AtomicU64,
     latency: Mutex<Option<Histogram<u64>>>,
+    due: Due,
 }
 
 #[derive(Default)]
@@ -224,6 +226,10 @@ impl Inlet {
 }
 
 impl EventSink for Inlet {
+    fn due(&self) -> &Due {
+        &self.shared.due
+    }
+
     async fn send(
         &self,
         key: &str,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clickstream_event::Timestamp;
 use clickstream_event::event::encode_heartbeat;
 use clickstream_log::{Log, Record, Topic};
+use clickstream_traffic::EventSink;
 use clickstream_traffic::heartbeat::SILENCE_MS;
 
 use super::inlet::{Batch, Inlet};
@@ -61,9 +62,12 @@ impl Writer {
         let mut last_commit = Instant::now();
         let mut last_retain = Instant::now();
         let mut empty = Batch::default();
-        while let Some(mut batch) = inlet.take(empty, last_commit, LINGER, CHECK) {
+        loop {
+            // asked before the batch is taken: what is sent meanwhile, and stands in the next one, is due then or later
+            let due = inlet.due().not_after(Timestamp(i64::MAX));
+            let Some(mut batch) = inlet.take(empty, last_commit, LINGER, CHECK) else { break };
             self.now = self.now.max(Timestamp::now().0);
-            let beats = self.append(&batch)?;
+            let beats = self.append(&batch, due.min(Timestamp(self.now)))?;
             if batch.len() > 0 || !beats.is_empty() {
                 let ends = self.events.commit()?.to_vec();
                 last_commit = Instant::now();
@@ -85,8 +89,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a batch, and heartbeats where it left a partition silent; returns the heartbeats.
-    fn append(&mut self, batch: &Batch) -> Result<Vec<(u32, Vec<u8>)>> {
+    /// Appends a batch, and heartbeats that tell the time `beat` where it left a partition silent; returns the heartbeats.
+    fn append(&mut self, batch: &Batch, beat: Timestamp) -> Result<Vec<(u32, Vec<u8>)>> {
         let now = self.now;
         for event in batch.iter() {
             let truth = event.truth.map(str::as_bytes);
@@ -99,7 +103,7 @@ impl Writer {
         for (partition, last) in self.last_arrival.iter_mut().enumerate() {
             if self.settings.heartbeats && now - *last >= SILENCE_MS {
                 let mut value = Vec::new();
-                encode_heartbeat(&self.settings.site, Timestamp(now), &mut value);
+                encode_heartbeat(&self.settings.site, beat, &mut value);
                 let record = Record { arrival_ms: now, key: None, truth: None, value: Some(&value) };
                 self.events.append(partition as u32, &record)?;
                 *last = now;

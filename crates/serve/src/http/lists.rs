@@ -6,13 +6,13 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use clickstream_event::Timestamp;
+use clickstream_event::{Reason, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Form, Rows, time};
 use super::problem::Problem;
 use super::query::Query;
-use super::routes::{Route, Shape};
+use super::routes::{ANOMALY_KINDS, Route, Shape};
 use super::{App, blocking};
 use crate::kind::Kind;
 use crate::store::{EventQuery, Store, WindowQuery};
@@ -138,9 +138,8 @@ fn events<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
     let (limit, offset) = query.part()?;
     let site = site(store, query)?;
     let (from, to) = query.range((i64::MIN, i64::MAX))?;
-    if query.text("bounced").is_some_and(|text| text != "true" && text != "false") {
-        return Err(Problem::bad_request("bounced has to be true or false"));
-    }
+    one_of(query, "bounced", &["true", "false"])?;
+    one_of(query, "kind", &ANOMALY_KINDS)?;
     let equal = ["user_id", "session_id", "bounced", "kind", "subject"]
         .into_iter()
         .filter_map(|field| query.text(field).map(|text| (field, text.to_owned())))
@@ -156,6 +155,16 @@ fn events<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
     Ok(Rows { kind, head: head(&site, limit, Some(offset)), rows: listing.rows, next, query })
 }
 
+/// Refuses a value that no row can have: an empty list would look as if there were none yet.
+fn one_of(query: &Query, name: &str, known: &[&str]) -> Result<(), Problem> {
+    match query.text(name) {
+        Some(text) if !known.contains(&text) => {
+            Err(Problem::bad_request(format!("{name} has to be one of {}", known.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn letters<'a>(
     store: &Store,
     kind: &'static Kind,
@@ -163,6 +172,7 @@ fn letters<'a>(
     path: &str,
 ) -> Result<Rows<'a>, Problem> {
     let (limit, offset) = query.part()?;
+    one_of(query, "reason", &Reason::ALL.map(Reason::name))?;
     let listing = store.letters(query.text("reason"), limit, offset)?;
     let mut head = head(&None, limit, Some(offset));
     head.remove("site_id");

@@ -2,13 +2,14 @@
 
 use axum::http::HeaderMap;
 use axum::response::Response;
+use clickstream_event::Reason;
 use serde_json::{Map, Value, json};
 
 use super::answer::json_answer;
 use super::lists::SERIES_LIMIT;
 use super::overview::{EXPLAIN_PARAMETERS, WINDOWS_PARAMETERS};
 use super::query::{LIMIT, MAX_LIMIT, MAX_OFFSET};
-use super::routes::{ROUTES, Route, Shape};
+use super::routes::{ANOMALY_KINDS, ROUTES, Route, Shape};
 use super::stream;
 use crate::kind::{KINDS, Kind, Type};
 use axum::extract::State;
@@ -275,7 +276,12 @@ fn parameter(name: &str) -> Value {
         "kinds" => (text(), "names of events wanted, separated by commas; default: all", false),
         "last_event_id" => (text(), "as the header Last-Event-ID: go on after this event", false),
         "metric" => (text(), "the number, as unique_users", false),
-        "kind" => (json!({ "type": "string" }), "only anomalies of this kind, as traffic_spike", false),
+        "kind" => (json!({ "type": "string", "enum": ANOMALY_KINDS }), "only anomalies of this kind", false),
+        "reason" => (
+            json!({ "type": "string", "enum": Reason::ALL.map(Reason::name) }),
+            "only records that were left out for this",
+            false,
+        ),
         _ => (text(), "only rows with this value", false),
     };
     json!({ "name": name, "in": "query", "required": required, "schema": schema, "description": about })

@@ -2,6 +2,9 @@
 
 use crate::kind::Kind;
 
+/// Kinds of anomalies.
+pub const ANOMALY_KINDS: [&str; 4] = ["traffic_spike", "traffic_drop", "bot", "unusual_user"];
+
 /// How a list is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {

@@ -22,7 +22,7 @@ use super::problem::Problem;
 use super::query::{Query, shown};
 use crate::feed::{Next, Subscription};
 use crate::frame::{self, Frame};
-use crate::kind::Kind;
+use crate::kind::{KINDS, Kind};
 use crate::store::FrameMark;
 
 /// Parameters of `/api/v1/stream`.
@@ -135,9 +135,11 @@ fn kinds(text: &str) -> Result<Vec<&'static str>, Problem> {
         .filter(|name| !name.is_empty())
         .map(|name| match name {
             "pipeline" => Ok("pipeline"),
-            name => Kind::named(name)
-                .map(|kind| kind.name)
-                .ok_or_else(|| Problem::bad_request(format!("{} is no kind of results", shown(name)))),
+            name => Kind::named(name).map(|kind| kind.name).ok_or_else(|| {
+                let all: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+                let (name, all) = (shown(name), all.join(", "));
+                Problem::bad_request(format!("{name} is no kind of results; there are pipeline, {all}"))
+            }),
         })
         .collect()
 }

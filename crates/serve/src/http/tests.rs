@@ -210,6 +210,8 @@ async fn errors_are_problems() {
         ("/api/v1/pages/top?format=xml", 400),
         ("/api/v1/site?from=1970-01-02T00:00:00Z&to=1970-01-01T00:00:00Z", 400),
         ("/api/v1/sessions?bounced=maybe", 400),
+        ("/api/v1/anomalies?kind=spike", 400),
+        ("/api/v1/dead-letters?reason=early", 400),
         ("/api/v1/pages/%ff/metrics", 400),
         ("/api/v1/stream?kinds=nonsense", 400),
         ("/api/v1/explain?page_url=/", 400),

@@ -86,6 +86,8 @@ await check('numbers', {}, async (tab) => {
   const list = await top(tab);
   const kpis = await tab.$$eval('.kpi', (cards) => cards.map((card) => [card.getAttribute('aria-label'), card.querySelector('.value').textContent]));
   const end = await tab.evaluate(async () => (await import('/web/state.js')).state.latest['top-pages'].window_end).catch(() => null);
+  const flow = await tab.$$eval('.flow g.node title', (titles) => titles.map((title) => title.textContent));
+  const flowEnd = await tab.evaluate(async () => (await import('/web/state.js')).state.latest['page-transitions'].window_end).catch(() => null);
   await tab.context().setOffline(false);
   assert.ok(end, 'the window that is shown is known');
   const rest = await up.get(`/pages/top?window_end=${end}`);
@@ -97,6 +99,12 @@ await check('numbers', {}, async (tab) => {
   assert.equal(number(shownKpis.Sessions), site.active_sessions);
   const pages = await up.get(`/pages?window_end=${end}&limit=1000`);
   assert.equal(pages.rows.reduce((sum, row) => sum + row.view_count, 0), site.view_count, 'pages add up to the site');
+  // a page of the flow has all of its departures, also those that no list has room for
+  const [, from, departures] = flow[0].match(/^(.*): ([\d.,\s]+); show only this page$/);
+  const of = `window_end=${flowEnd}&page_url=${encodeURIComponent(from)}&limit=1000`;
+  const ways = (await up.get(`/transitions?${of}`)).rows.filter((row) => row.from_page === from);
+  const [doors] = (await up.get(`/entry-exit?${of}`)).rows;
+  assert.equal(number(departures), ways.reduce((sum, row) => sum + row.transition_count, 0) + doors.exits, `departures from ${from}`);
 }, { expected: /ERR_INTERNET_DISCONNECTED|Failed to (load|fetch)/ });
 
 await check('filter', {}, async (tab) => {
@@ -223,7 +231,11 @@ await check('why', {}, async (tab) => {
   const [{ page }] = await top(tab);
   await tab.click('section[aria-labelledby=heading-top-pages] tbody .why');
   await tab.waitForFunction((name) => document.querySelector('#why').open && document.querySelector('#why').textContent.includes(name) && /partition|offset/i.test(document.querySelector('#why').textContent), page, { timeout: 120_000 });
+  // the list behind it is drawn anew with the next window; who closes the dialog is where it was opened all the same
+  const before = await tab.textContent('#window');
+  await tab.waitForFunction((old) => document.querySelector('#window').textContent !== old, before);
   await tab.keyboard.press('Escape');
+  assert.match(await tab.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName), /^Why this number: Views of /);
 });
 
 await check('dark', { colorScheme: 'dark' }, async (tab) => {
@@ -316,6 +328,18 @@ await check('pipeline', { hash: '/#pipeline' }, async (tab) => {
   await tab.waitForFunction(() => /duplicates since the start[1-9]/.test(document.querySelector('#pipeline').textContent));
   assert.doesNotMatch(await tab.textContent('#pipeline .stages h2 + .figure, #pipeline .stages'), /Kafka/);
   await accessible(tab);
+});
+
+await check('dead letters of one reason', {}, async (tab) => {
+  await shown(tab);
+  const chip = tab.locator('[data-reason="late"]');
+  await chip.click();
+  await tab.waitForSelector('[data-reason="late"][aria-pressed="true"]');
+  const reasons = await tab.$$eval('section[aria-labelledby=heading-dead-letters] tbody td:first-child', (cells) => cells.map((cell) => cell.textContent));
+  assert.ok(reasons.length && reasons.every((reason) => reason === 'late'), reasons.join());
+  assert.equal(await tab.evaluate(() => document.activeElement.dataset.reason), 'late');
+  await chip.click();
+  await tab.waitForSelector('[data-reason="late"][aria-pressed="false"]');
 });
 
 await check('reconnect', {}, async (tab) => {

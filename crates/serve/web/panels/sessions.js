@@ -1,4 +1,5 @@
 // Sessions that have just closed, and dead letters.
+import { get } from "../api.js";
 import { cut, el, fill, pick } from "../dom.js";
 import { clock, count, duration } from "../format.js";
 import { empty, panel, scroll, table, whyButton } from "../panel.js";
@@ -32,6 +33,15 @@ export function sessions(parent) {
 
 export function letters(parent) {
   const view = panel(parent, { title: "Dead letters", width: "w5", kind: "dead-letters" });
+  // the newest of one reason: of many late records, none else would be in sight
+  let only = null;
+  let ofReason = [];
+  const show = async (reason) => {
+    only = only === reason ? null : reason;
+    ofReason = only ? (await get("/dead-letters", { reason: only, limit: 20 }).catch(() => ({ rows: [] }))).rows : [];
+    draw();
+    view.body.querySelector(`[data-reason="${reason}"]`)?.focus();
+  };
   const draw = () => {
     const counts = Object.entries(state.letterCounts).sort((a, b) => b[1] - a[1]);
     const all = counts.reduce((sum, [, n]) => sum + n, 0);
@@ -41,9 +51,9 @@ export function letters(parent) {
       return;
     }
     fill(view.body,
-      el("div.keys", {}, ...counts.map(([reason, n]) => el("span.badge", {}, `${reason.replaceAll("_", " ")} ${count(n)}`))),
+      el("div.keys", {}, ...counts.map(([reason, n]) => el("button.badge", { type: "button", "data-reason": reason, "aria-pressed": String(only === reason), title: "Show only these, or all again", onclick: () => show(reason) }, `${reason.replaceAll("_", " ")} ${count(n)}`))),
       scroll("Dead letters", table("The newest dead letters", [["Reason"], ["Detail"], ["Place", "n wide-only"]],
-        state.letters.slice(0, 20).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, { title: (row.raw ?? "").slice(0, 400) },
+        (only ? ofReason : state.letters).slice(0, 20).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, { title: (row.raw ?? "").slice(0, 400) },
           el("td", {}, row.reason.replaceAll("_", " ")),
           el("td", {}, el("span.reason", {}, cut(row.detail ?? ""))),
           el("td.n.wide-only", { title: "partition : offset in the events topic" }, `${row.source_partition} : ${row.source_offset}`))))));

@@ -11,4 +11,4 @@ pub mod session;
 mod traffic;
 
 pub use episode::{Episode, Happening};
-pub use traffic::{Timed, Traffic, TrafficConfig};
+pub use traffic::{DISORDER_MS, Timed, Traffic, TrafficConfig};

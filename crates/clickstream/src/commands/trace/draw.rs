@@ -59,7 +59,8 @@ fn steps(story: &Trace, config: Config) -> Vec<Step> {
         steps.push(Step { at: Some(at), what: "happened", lines: happened(story) });
     }
     steps.push(Step { at: Some(story.arrival), what: "in the log", lines: in_the_log(story) });
-    steps.push(Step { at: story.event_time, what: "judged", lines: judged(story) });
+    // event time is no moment of this way, which goes by the clock
+    steps.push(Step { at: None, what: "judged", lines: judged(story) });
     if let Some(passed) = story.watermark_passed {
         let after = length(passed.at.0 - story.event_time.unwrap_or(passed.at).0);
         let line = format!("{after} after its event time, moved by the record at {}", passed.by);
@@ -148,7 +149,8 @@ fn judged(story: &Trace) -> Vec<String> {
                 }
                 _ => "event time is its timestamp",
             };
-            vec![format!("{}: {why}", style("counted").green().bold())]
+            let at = story.event_time.map_or_else(String::new, |at| format!(", {}", clock_ms(at)));
+            vec![format!("{}: {why}{at}", style("counted").green().bold())]
         }
         Fate::Duplicate { of } => {
             let of = of.map_or_else(
