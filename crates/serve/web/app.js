@@ -17,17 +17,19 @@ const by = (id) => document.getElementById(id);
 
 // theme: as the system, unless chosen
 const THEMES = ["auto", "light", "dark"];
+let chosen = "auto";
 function theme(name) {
+  chosen = name;
   if (name === "auto") document.documentElement.removeAttribute("data-theme");
   else document.documentElement.dataset.theme = name;
-  by("theme").textContent = name;
+  by("theme").textContent = name === "auto" ? "theme: auto" : name;
   try { localStorage.setItem("theme", name); } catch { /* not allowed: then not kept */ }
   changed("theme");
 }
 function remembered(key, otherwise) {
   try { return localStorage.getItem(key) ?? otherwise; } catch { return otherwise; }
 }
-by("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(by("theme").textContent) + 1) % 3]));
+by("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(chosen) + 1) % 3]));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
 theme(THEMES.includes(remembered("theme")) ? remembered("theme") : "auto");
 

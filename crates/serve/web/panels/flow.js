@@ -185,7 +185,8 @@ function hue(name) {
 }
 
 const tint = (node) => ([OTHER, OUT, IN].includes(node.name) ? "var(--line-strong)" : `hsl(${node.hue} 42% 52%)`);
-const shortened = (name, most) => (name.length > most ? `${name.slice(0, most - 1)}…` : name);
+/** What tells pages apart most often stands at their ends: the middle is left out. */
+const shortened = (name, most) => (name.length > most ? `${name.slice(0, Math.floor(most / 4))}…${name.slice(1 - most + Math.floor(most / 4))}` : name);
 
 function titled(text) {
   const title = svg("title");

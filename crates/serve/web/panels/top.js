@@ -62,13 +62,13 @@ export function trending(parent) {
       fill(view.body, empty(end || now() ? "No page rises clearly at the moment." : "No results yet."));
       return;
     }
-    fill(view.body, scroll("Trending pages", table("Pages that rise", [["Page"], ["Views", "n"], ["Growth", "n"], ["Score", "n"]],
+    fill(view.body, scroll("Trending pages", table("Pages that rise", [["Page"], ["Views", "n"], ["Growth", "n"], ["Score", "n wide-only"]],
       list.slice(0, 25).map((row) => el(`tr${row.page_url === state.page ? ".chosen" : ""}`, {},
         el("td.page", {}, pick(row.page_url, choose)),
         el("td.n", { title: "earlier half → later half" }, `${count(row.prior_views)} → ${count(row.recent_views)}`),
         // there is no percentage of nothing
         el("td.n", {}, el("span.up", {}, row.prior_views ? `+${percent(row.growth, 0)}` : "new")),
-        el("td.n", {}, row.score.toFixed(1)))))));
+        el("td.n.wide-only", {}, row.score.toFixed(1)))))));
   };
   watch(["trending-pages", "page"], draw, { root: view.section });
   draw();
