@@ -46,6 +46,8 @@ try {
   tab.on('pageerror', (error) => problems.push(`page: ${error.message}`));
   tab.on('response', (response) => {
     if (!response.url().startsWith(collector)) return;
+    // how long somebody stayed: Plausible sends it whenever the page is left or looked at again, and no event comes of it
+    if (/"n":"engagement"/.test(response.request().postData() ?? '')) return;
     answers.push(`${response.request().method()} ${new URL(response.url()).pathname} ${response.status()}`);
     if (!response.ok() && response.status() !== 429) problems.push(`${response.url()}: ${response.status()}`);
   });
