@@ -72,10 +72,14 @@ impl<S: EventSink> Generator<S> {
     pub async fn run(self, shutdown: CancellationToken) -> Result<u64, ProducerError> {
         let Self { config, sink } = self;
         let began = Instant::now();
+        // the first event is due while its visitors are still being made up, which takes some tenths of a second at a cold start
+        let start = now();
+        let due = Announced(&sink);
+        due.at(start);
         let mut traffic = Traffic::new(TrafficConfig {
             seed: config.seed,
             rate: config.rate,
-            start: now(),
+            start,
             sites: config.sites.clone(),
             bots: config.bots,
             unusual: config.unusual,
@@ -86,7 +90,6 @@ impl<S: EventSink> Generator<S> {
         let mut value = Vec::with_capacity(512);
         let mut sent = 0u64;
         let mut produced = 0u64;
-        let due = Announced(&sink);
         'events: while let Some(mut timed) = traffic.next() {
             due.at(timed.at);
             loop {
