@@ -26,9 +26,6 @@ use anyhow::Result;
 pub use bench::usage;
 use clap::ArgMatches;
 use clickstream_event::Timestamp;
-use clickstream_stack::StackError;
-use clickstream_stack::layout::Layout;
-use clickstream_stack::lock::Lock;
 use clickstream_traffic::ProducerError;
 pub use explain::text as explain_text;
 use tokio::task::JoinHandle;
@@ -189,16 +186,6 @@ fn what_comes(config: &Config) -> String {
         time_text(windows.size_ms()),
         time_text(windows.slide_ms())
     )
-}
-
-/// Refuses a second `up` in a data directory: its ports are taken, too, but by the one that runs there.
-fn refuse_second(layout: &Layout) -> Result<(), StackError> {
-    match Lock::holder(layout) {
-        Some(holder) => {
-            Err(StackError::Locked { path: layout.root().to_owned(), holder: holder.to_string() })
-        }
-        None => Ok(()),
-    }
 }
 
 /// Where to reach us, for whoever reads JSON lines.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clickstream_event::{Timestamp, topic};
 use clickstream_stack::layout::Layout;
+use clickstream_stack::lock::Lock;
 use clickstream_stack::supervisor::{Component, State};
 use clickstream_stack::{Stack, StackError, java, provision};
 use clickstream_traffic::{Generator, Producer, heartbeat};
@@ -30,9 +31,7 @@ use crate::serving::pipeline::Reporter;
 use crate::serving::{self, Serving};
 
 use super::watching::{Watching, every};
-use super::{
-    addresses, end_generator, facts, interrupted, over, proving, refuse_second, up_embedded, what_comes,
-};
+use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(mut config: Config) -> Result<ExitCode> {
@@ -42,7 +41,10 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     }
     let steps = Arc::new(Steps::new(config.json));
     let layout = Layout::prepare(&config.stack.data_dir)?;
-    refuse_second(&layout)?;
+    // before its ports, which an `up` that runs here has taken; the stack takes the lock
+    if let Some(holder) = Lock::holder(&layout) {
+        return Err(StackError::Locked { path: layout.root().to_owned(), holder: holder.to_string() }.into());
+    }
     let dashboard = serving::bind(config.http_port).await?;
     let collector = collecting::bind(&config).await?;
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);

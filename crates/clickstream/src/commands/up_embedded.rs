@@ -33,7 +33,7 @@ use crate::serving::{self, Serving};
 use clickstream_top::text::thousands;
 
 use super::watching::{Watching, every};
-use super::{addresses, end_generator, facts, interrupted, over, proving, refuse_second, what_comes};
+use super::{addresses, end_generator, facts, interrupted, over, proving, what_comes};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure.
 pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<ExitCode> {
@@ -42,7 +42,8 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
         notice(&steps, error);
     }
     let layout = Layout::prepare(&config.stack.data_dir)?;
-    refuse_second(&layout)?;
+    // before its ports, which an `up` that runs here has taken
+    let _lock = Lock::acquire(&layout)?;
     let dashboard = serving::bind(config.http_port).await?;
     let collector = collecting::bind(&config).await?;
     if instead_of.is_some() && layout.kafka().exists() && !layout.embedded().exists() {
@@ -52,7 +53,6 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
         ));
     }
     logging::to_file(&layout.log_of("clickstream"), &config.log_level, config.log_json);
-    let _lock = Lock::acquire(&layout)?;
     if let Some(changed) = last_up::changed(&config, &layout) {
         steps.line(&changed);
     }

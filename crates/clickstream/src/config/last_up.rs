@@ -99,10 +99,10 @@ pub fn adopt(settings: &mut Settings) -> Option<Timestamp> {
     let since = since_of(&last);
     last.remove(SINCE);
     // who names a Kafka or an engine means another log
-    let other_log = ["kafka", "kafka_port", "engine"].iter().any(|name| !is_default(settings, name));
+    let other_log = ["kafka", "kafka_port", "engine"].iter().any(|name| settings.is_given(name));
     let mut all_adopted = !other_log;
     for (name, value) in last {
-        if !is_default(settings, &name) || (other_log && matches!(name.as_str(), "kafka" | "engine")) {
+        if settings.is_given(&name) || (other_log && matches!(name.as_str(), "kafka" | "engine")) {
             all_adopted &= settings.get(&name).value == value;
             continue;
         }
@@ -114,18 +114,14 @@ pub fn adopt(settings: &mut Settings) -> Option<Timestamp> {
 /// Refuses a data directory that somebody has named and no `up` has ever used: the Kafka at the default address, which would be
 /// asked then, holds another log.
 pub fn must_exist(settings: &Settings) -> Result<(), ConfigError> {
-    let named = ["kafka", "kafka_port", "engine"].iter().any(|name| !is_default(settings, name));
+    let named = ["kafka", "kafka_port", "engine"].iter().any(|name| settings.is_given(name));
     let data_dir = settings.get("data_dir").value;
-    if named || is_default(settings, "data_dir") || read(&Layout::new(&data_dir)).is_some() {
+    if named || !settings.is_given("data_dir") || read(&Layout::new(&data_dir)).is_some() {
         return Ok(());
     }
     Err(ConfigError(format!(
         "no `up` has run with --data-dir {data_dir} yet, so no log is known there: mend the path, or name a Kafka with --kafka"
     )))
-}
-
-fn is_default(settings: &Settings, name: &str) -> bool {
-    !settings.is_given(name)
 }
 
 #[cfg(test)]

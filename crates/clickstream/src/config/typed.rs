@@ -141,13 +141,12 @@ impl Config {
             )));
         }
         // windows are compared with those before them, and long ones need longer than the default
-        let is_default = |key: &str| settings.get(key).source == "default";
         let least = window * 2;
         let (mut history, mut history_detail) = (read.time("history")?, read.time("history_detail")?);
-        if is_default("history") {
+        if !settings.is_given("history") {
             history = history.max(least);
         }
-        if is_default("history_detail") {
+        if !settings.is_given("history_detail") {
             history_detail = history_detail.max(least).min(history);
         }
         if history < least {

@@ -20,6 +20,7 @@ pub enum Fill {
 }
 
 /// A column.
+#[derive(Clone, Copy)]
 pub struct Column {
     /// Its heading.
     pub name: &'static str,
@@ -79,7 +80,7 @@ fn fitted(columns: &[Column], rows: &[Vec<Span<'static>>]) -> Vec<Column> {
     let longest = |n: usize| rows.iter().filter_map(|row| row.get(n)).map(|cell| width(&cell.content)).max();
     let fitted = columns.iter().enumerate().map(|(n, column)| match column.fill {
         Fill::Right(least) => Column { fill: Fill::Right(longest(n).unwrap_or(0).max(least)), ..*column },
-        _ => Column { ..*column },
+        _ => *column,
     });
     fitted.collect()
 }
