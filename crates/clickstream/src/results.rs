@@ -11,7 +11,7 @@ use clickstream_event::rows::{
 use clickstream_event::{Timestamp, topic};
 use clickstream_kafka::offsets;
 use hdrhistogram::Histogram;
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
@@ -81,18 +81,71 @@ pub async fn follow(
     rows: mpsc::Sender<Arrived>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let consumer = open_topics(kafka, "clickstream-console", |_, _, (_, high)| high).await?;
-    while let Some(message) = next(&consumer, &shutdown).await {
-        let at = Timestamp::now();
-        let name = topic::written().find(|name| *name == message.topic());
-        if let (Some(topic), Some(payload)) = (name, message.payload())
-            && let Some(row) = parse(topic, payload)
-            && rows.send(Arrived { topic, at, row }).await.is_err()
-        {
-            break;
+    let mut made = Vec::new();
+    loop {
+        // of a topic that was made meanwhile nothing has been read yet
+        let new = std::mem::take(&mut made);
+        let start = move |name: &str, _, (low, high)| if new.contains(&name) { low } else { high };
+        let topics = open_topics(kafka, "clickstream-console", start).await?;
+        let appeared = topics.appeared(kafka);
+        tokio::pin!(appeared);
+        made = loop {
+            let message = tokio::select! {
+                message = next(&topics.consumer, &shutdown) => message,
+                made = &mut appeared => break made,
+            };
+            let Some(message) = message else { return Ok(()) };
+            let at = Timestamp::now();
+            let name = topic::written().find(|name| *name == message.topic());
+            if let (Some(topic), Some(payload)) = (name, message.payload())
+                && let Some(row) = parse(topic, payload)
+                && rows.send(Arrived { topic, at, row }).await.is_err()
+            {
+                return Ok(());
+            }
+        };
+    }
+}
+
+/// A reader of all result topics that are there.
+pub struct Topics {
+    /// Reads them.
+    pub consumer: StreamConsumer,
+    /// Those that are not there yet.
+    missing: Vec<&'static str>,
+}
+
+/// How often to look for topics that are missing.
+const LOOK_FOR_TOPICS: Duration = Duration::from_secs(1);
+
+impl Topics {
+    /// Ends when some topics are there that were missing, and says which; never, if none was.
+    pub fn appeared(&self, kafka: &str) -> impl Future<Output = Vec<&'static str>> + use<> {
+        let (missing, kafka) = (self.missing.clone(), kafka.to_owned());
+        async move {
+            if missing.is_empty() {
+                return std::future::pending().await;
+            }
+            loop {
+                tokio::time::sleep(LOOK_FOR_TOPICS).await;
+                let (missing, kafka) = (missing.clone(), kafka.clone());
+                let look = move || -> Vec<&'static str> {
+                    let Ok(consumer) = clickstream_kafka::client(&kafka).create::<BaseConsumer>() else {
+                        return Vec::new();
+                    };
+                    let is_there = |name: &&str| {
+                        let held = offsets::held(&consumer, name, Duration::from_secs(5));
+                        held.is_ok_and(|partitions| !partitions.is_empty())
+                    };
+                    missing.into_iter().filter(is_there).collect()
+                };
+                let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+                if !found.is_empty() {
+                    return found;
+                }
+            }
         }
     }
-    Ok(())
 }
 
 /// A reader of all result topics. `start` chooses the first offset of a partition by topic, partition, and what it holds.
@@ -100,7 +153,7 @@ pub async fn open_topics(
     kafka: &str,
     group: &str,
     start: impl Fn(&str, i32, (i64, i64)) -> i64 + Send + 'static,
-) -> anyhow::Result<StreamConsumer> {
+) -> anyhow::Result<Topics> {
     let consumer: StreamConsumer = clickstream_kafka::client(kafka)
         .set("group.id", group)
         .set("enable.auto.commit", "false")
@@ -112,16 +165,21 @@ pub async fn open_topics(
         .set("queued.min.messages", "20000")
         .create()?;
     // these questions wait for the broker
-    tokio::task::spawn_blocking(move || -> anyhow::Result<StreamConsumer> {
+    tokio::task::spawn_blocking(move || -> anyhow::Result<Topics> {
         let mut assignment = TopicPartitionList::new();
+        let mut missing = Vec::new();
         for name in topic::written() {
-            for (partition, first, end) in offsets::held(&consumer, name, Duration::from_secs(10))? {
+            let held = offsets::held(&consumer, name, Duration::from_secs(10))?;
+            if held.is_empty() {
+                missing.push(name);
+            }
+            for (partition, first, end) in held {
                 let from = start(name, partition, (first, end));
                 assignment.add_partition_offset(name, partition, Offset::Offset(from))?;
             }
         }
         consumer.assign(&assignment)?;
-        Ok(consumer)
+        Ok(Topics { consumer, missing })
     })
     .await?
 }

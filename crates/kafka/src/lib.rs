@@ -3,8 +3,12 @@
 pub mod offsets;
 mod zeroed;
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 /// The configuration every client begins with.
 ///
@@ -18,4 +22,11 @@ pub fn client(servers: &str) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "500")
         .set_log_level(RDKafkaLogLevel::Emerg);
     config
+}
+
+/// The id of the cluster that answers there: offsets mean something only together with it.
+pub fn cluster_id(servers: &str, within: Duration) -> KafkaResult<String> {
+    let consumer: BaseConsumer = client(servers).create()?;
+    let id = consumer.client().fetch_cluster_id(within);
+    id.ok_or(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
 }

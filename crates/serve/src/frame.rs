@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::store::{FrameMark, Listing, Store, StoreError};
 
-/// Rows that a frame holds at most: the first of its window.
+/// Rows that a frame holds at most: the first of its window, or the newest; `total` says how many there are.
 pub const FRAME_ROWS: u32 = 100;
 /// What a stream of packed texts begins with: the head of a gzip file.
 pub const PACKED_HEAD: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -69,8 +69,8 @@ fn data(mark: &FrameMark, listing: &Listing) -> String {
     }
     if mark.kind.windowed {
         head["window_end"] = json!(Timestamp(mark.high));
-        head["total"] = json!(listing.total);
     }
+    head["total"] = json!(listing.total);
     let mut data = head.to_string();
     data.pop();
     data.push_str(",\"rows\":[");

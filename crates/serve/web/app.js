@@ -139,7 +139,8 @@ const unknown = el("p.notice", { role: "status", hidden: true });
 place.append(unknown);
 watch(["page", "site-metrics"], () => {
   unknown.hidden = !state.page || state.pageSeen !== false;
-  const text = unknown.hidden ? "" : `Nothing happened on a page “${cut(state.page)}” in the windows shown, from ${clock(state.history[0]?.window_start)} to ${clock(now()?.window_end)}. Is the name right?`;
+  const isThinned = state.pageHistory.some((row) => row.isUnknown);
+  const text = unknown.hidden ? "" : isThinned ? `Of windows this old only the pages with most events are kept; “${cut(state.page)}” is not among them.` : `Nothing happened on a page “${cut(state.page)}” in the windows shown, from ${clock(state.history[0]?.window_start)} to ${clock(now()?.window_end)}. Is the name right?`;
   if (unknown.textContent !== text) unknown.textContent = text;
 });
 kpis(place);
@@ -164,15 +165,17 @@ async function sites() {
   try {
     const answer = await get("/sites", { limit: 200 });
     const select = by("site");
-    if (answer.sites.length !== state.sites.length) {
-      state.sites = answer.sites;
-      fill(select, ...answer.sites.map((site) => el("option", { value: site }, site)));
-      by("site-field").hidden = answer.sites.length < 2;
+    const shown = state.site ?? answer.default;
+    // of very many sites not all are listed, but always the one that is shown
+    const names = !shown || answer.sites.includes(shown) ? answer.sites : [shown, ...answer.sites];
+    if (names.join("\n") !== state.sites.join("\n")) {
+      state.sites = names;
+      fill(select, ...names.map((site) => el("option", { value: site }, site)));
+      by("site-field").hidden = names.length < 2;
+      // a list with new options is at its first
+      if (shown) select.value = shown;
     }
-    if (!state.site && answer.default) {
-      select.value = answer.default;
-      show(answer.default);
-    }
+    if (!state.site && shown) show(shown);
     patience = 1_000;
   } catch { patience = Math.min(patience * 2, 10_000); /* the stream says that there is no connection */ }
   // until there is a site, look often

@@ -193,7 +193,9 @@ function take(kind, data) {
   else if (kind === "anomalies") state.anomalies = merge(state.anomalies, data.rows, keys.anomalies, ANOMALIES);
   else if (kind === "dead-letters") {
     state.letters = merge(state.letters, data.rows, keys.letters, EVENTS);
-    data.rows.forEach((row) => { state.letterCounts[row.reason] = (state.letterCounts[row.reason] ?? 0) + 1; });
+    // of many that come at once only the newest are sent: their number by reason has to be asked for
+    if (data.total > data.rows.length) readLetters();
+    else data.rows.forEach((row) => { state.letterCounts[row.reason] = (state.letterCounts[row.reason] ?? 0) + 1; });
   } else {
     const known = state.latest[kind];
     if (known && known.window_end > data.window_end) {
@@ -216,6 +218,18 @@ function take(kind, data) {
     }
   }
   changed(kind);
+}
+
+let lettersAsked = null;
+/** Reads dead letters and their counts anew, once for many frames. */
+function readLetters() {
+  lettersAsked ??= setTimeout(async () => {
+    lettersAsked = null;
+    const letters = await get("/dead-letters", { limit: EVENTS }).catch(() => null);
+    if (!letters) return;
+    Object.assign(state, { letters: letters.rows, letterCounts: letters.counts });
+    changed("dead-letters");
+  }, 300);
 }
 
 /** Ranks are compared with the window before: of the lists up to its end only the newest is needed. */
@@ -329,15 +343,19 @@ export async function refreshPage(first = false) {
   changed("page", ...(first ? [] : kinds), "sessions", "anomalies");
 }
 
-/** A window in which nothing happened on a page has no row of it: it is shown as one with nothing, above all if it is the newest. */
-function withNothing(list, { from, to, windows }, page_url) {
+/**
+ * A window in which nothing happened on a page has no row of it: it is shown as one with nothing, above all if it is the newest. Of an old
+ * window only the pages with most events are kept: what it had of another page is not known any more.
+ */
+function withNothing(list, { from, to, windows, thinned_up_to }, page_url) {
   const known = new Set(list.map((row) => row.window_end));
   // of a long series only some windows are given: then one without a row may have one
   const ends = windows <= SERIES ? state.history.map((row) => row.window_end).filter((end) => end >= from && end < to) : list.length ? [] : state.history.slice(0, 1).map((row) => row.window_end);
   const size = now() ? Date.parse(now().window_end) - Date.parse(now().window_start) : 0;
   for (const end of [...ends, to].filter((end) => !known.has(end))) {
-    const row = { page_url, window_start: new Date(Date.parse(end) - size).toISOString(), window_end: end };
-    for (const name of ["view_count", "click_count", "add_to_cart_count", "purchase_count", "unique_users"]) row[name] = row[`human_${name}`] = 0;
+    const isUnknown = end <= (thinned_up_to ?? "");
+    const row = { page_url, window_start: new Date(Date.parse(end) - size).toISOString(), window_end: end, isUnknown };
+    for (const name of ["view_count", "click_count", "add_to_cart_count", "purchase_count", "unique_users"]) row[name] = row[`human_${name}`] = isUnknown ? null : 0;
     row.click_through_rate = row.human_click_through_rate = null;
     list.push(row);
   }

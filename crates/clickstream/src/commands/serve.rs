@@ -41,7 +41,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     broker::wait_ready(&kafka, Duration::from_secs(5), || None).await?;
     let dir = layout.serve_on(port);
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let mut serving = Serving::start(&config, &dir, listener)?;
+    let mut serving = Serving::start(&config, &dir.join(serving::store_of(&kafka).await?), listener)?;
     serving.follow_kafka(kafka.clone());
     steps.line(&format!(
         "Dashboard, REST and live stream of the results in {kafka}: {}\nResults are kept in {}; Ctrl-C stops.",

@@ -62,7 +62,11 @@ pub async fn run(mut config: Config) -> Result<ExitCode> {
     }
     config.settings_since = last_up::remember(&config, stack.layout(), "flink");
     tracing::info!(took_ms = began.elapsed().as_millis() as u64, "everything runs");
-    let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
+    let store = match &config.stack.external_kafka {
+        Some(kafka) => serving::store_of(kafka).await?,
+        None => serving::STORE.to_owned(),
+    };
+    let mut serving = Serving::start(&config, &layout.serve().join(store), dashboard)?;
     serving.follow_kafka(stack.kafka_address().to_owned());
     let outcome = serve(&config, &stack, &serving, collector, &steps).await;
     steps.line("stopping …");

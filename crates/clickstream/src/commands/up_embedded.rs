@@ -77,7 +77,7 @@ pub async fn run(mut config: Config, instead_of: Option<StackError>) -> Result<E
     memory::trim_regularly();
     let (rows, arrivals) = mpsc::channel(4_096);
     let pipeline = Pipeline::start(settings, rows)?;
-    let mut serving = Serving::start(&config, &layout.serve(), dashboard)?;
+    let mut serving = Serving::start(&config, &layout.serve().join(serving::STORE_OF_FILES), dashboard)?;
     serving.follow_files(&layout.embedded());
     let intake = Arc::new(collecting::embedded::Into(pipeline.inlet().clone()));
     let log = Box::new(EmbeddedLog::new(&layout.embedded()));

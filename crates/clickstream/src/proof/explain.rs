@@ -517,11 +517,29 @@ impl Explanation {
         }
     }
 
+    /// When the site's row of the window was written last; of a log that was filled with events of the past, or counted late, that is
+    /// long after the window.
+    fn written_at(&self, log: &dyn Log) -> Result<Option<Timestamp>> {
+        let part = log.since(topic::SITE_METRICS, &log.bounds(topic::SITE_METRICS)?, self.window_start)?;
+        let mut written = None;
+        log.read(topic::SITE_METRICS, &part, &mut |record| {
+            if let Some(Row::Site(row)) = record.value.and_then(|v| Row::parse(topic::SITE_METRICS, v))
+                && row.site_id == self.site_id
+                && row.window_end == self.window_end
+            {
+                written = Some(record.arrival);
+            }
+            Ok(())
+        })?;
+        Ok(written)
+    }
+
     /// Puts the newest rows of the result topics beside those of the recount.
     fn find_written(&mut self, log: &dyn Log, gap_ms: i64) -> Result<()> {
+        let from = self.written_at(log)?.map_or(self.window_end, |at| at.max(self.window_end));
         for name in topic::RESULTS {
             let part = log.since(name, &log.bounds(name)?, self.window_start)?;
-            let part = log.until(name, &part, Timestamp(self.window_end.0 + WRITTEN_WITHIN_MS))?;
+            let part = log.until(name, &part, Timestamp(from.0 + WRITTEN_WITHIN_MS))?;
             let mut found = Vec::new();
             log.read(name, &part, &mut |record| {
                 if let Some(row) = record.value.and_then(|value| Row::parse(name, value))

@@ -39,9 +39,26 @@ pub async fn bind(port: u16) -> Result<TcpListener, StackError> {
     ports::listen(Wanted { port, purpose: "the dashboard", flag: "http-port" }).await
 }
 
+/// The store of the results of our own Kafka.
+pub const STORE: &str = "results.db";
+/// That of the log in files, which has offsets of its own.
+pub const STORE_OF_FILES: &str = "results-embedded.db";
+/// A Kafka that runs tells its id within this time.
+const TELLS_ID_WITHIN: Duration = Duration::from_secs(10);
+
+/// The store of the results of somebody else's Kafka: each cluster has one, so that neither windows nor offsets of two are mixed.
+pub async fn store_of(kafka: &str) -> Result<String> {
+    let servers = kafka.to_owned();
+    let id =
+        tokio::task::spawn_blocking(move || clickstream_kafka::cluster_id(&servers, TELLS_ID_WITHIN)).await?;
+    let id = id.with_context(|| format!("Kafka at {kafka} does not say which cluster it is"))?;
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    Ok(format!("results-{}.db", id.chars().map(safe).collect::<String>()))
+}
+
 impl Serving {
-    /// Opens the store in `dir` and answers on `listener`.
-    pub fn start(config: &Config, dir: &Path, listener: TcpListener) -> Result<Self> {
+    /// Opens the store and answers on `listener`.
+    pub fn start(config: &Config, store: &Path, listener: TcpListener) -> Result<Self> {
         let url = format!("http://{}", listener.local_addr()?);
         let retention = Retention {
             keep_ms: config.history.as_millis() as i64,
@@ -49,7 +66,7 @@ impl Serving {
             coarse_step_ms: config.stack.job.windows.size_ms(),
             ..Retention::default()
         };
-        let store = Store::open(&dir.join("results.db"), retention).context("cannot keep results")?;
+        let store = Store::open(store, retention).context("cannot keep results")?;
         let feed = Feed::start(store.clone())?;
         let shutdown = CancellationToken::new();
         let options = Options {

@@ -54,18 +54,27 @@ async fn read_kafka(
     feed: &Feed,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let known = positions(store);
-    let from = move |topic: &str, partition, (low, high)| start(&known, topic, partition, low, high);
-    let consumer = open_topics(kafka, "clickstream-serve", from).await?;
-    while let Some(message) = next(&consumer, shutdown).await {
-        if let Some(payload) = message.payload() {
-            let position = Some((message.partition(), message.offset()));
-            if feed.row(message.topic(), position, payload).await.is_err() {
-                break;
+    loop {
+        let known = positions(store);
+        let from = move |topic: &str, partition, (low, high)| start(&known, topic, partition, low, high);
+        let topics = open_topics(kafka, "clickstream-serve", from).await?;
+        let appeared = topics.appeared(kafka);
+        tokio::pin!(appeared);
+        loop {
+            let message = tokio::select! {
+                message = next(&topics.consumer, shutdown) => message,
+                // all are opened anew; a row that is read twice is the same row
+                _ = &mut appeared => break,
+            };
+            let Some(message) = message else { return Ok(()) };
+            if let Some(payload) = message.payload() {
+                let position = Some((message.partition(), message.offset()));
+                if feed.row(message.topic(), position, payload).await.is_err() {
+                    return Ok(());
+                }
             }
         }
     }
-    Ok(())
 }
 
 /// Reads the result topics in files until `shutdown`.

@@ -115,14 +115,21 @@ impl Pending {
             } else if batch.rows.is_empty()
                 && let Some(group) = self.groups.get_mut(&key)
             {
-                if !std::mem::replace(&mut group.sorted, true) {
-                    group.rows.sort_by(|_, (one, _), _, (other, _)| one.weight.cmp(&other.weight));
+                if key.2.is_some() {
+                    if !std::mem::replace(&mut group.sorted, true) {
+                        group.rows.sort_by(|_, (one, _), _, (other, _)| one.weight.cmp(&other.weight));
+                    }
+                    batch.silent = group.shown.is_some_and(|at| now < at + PATIENCE);
+                    if !batch.silent {
+                        group.shown = Some(now);
+                    }
+                    batch.rows.extend(group.take(rows - AT_ONCE));
+                } else {
+                    // no later frame shows these rows again, so each part has one; and their order is that of their coming
+                    let rest = group.rows.split_off(AT_ONCE);
+                    batch.rows.extend(group.take(0));
+                    group.rows = rest;
                 }
-                batch.silent = group.shown.is_some_and(|at| now < at + PATIENCE);
-                if !batch.silent {
-                    group.shown = Some(now);
-                }
-                batch.rows.extend(group.take(rows - AT_ONCE));
                 break;
             } else {
                 break;
@@ -221,6 +228,24 @@ mod tests {
         let next = |batch: &Batch| batch.positions.iter().find(|p| p.topic == "t").map(|p| p.next);
         assert_eq!((next(&batches[2]), next(&batches[3])), (Some(0), Some(rows as i64)));
         assert_eq!(pending.next_due(), None);
+    }
+
+    #[test]
+    fn many_rows_without_a_window_keep_their_order_and_are_all_shown() {
+        let (mut pending, now) = (Pending::default(), Instant::now());
+        let rows = 2 * AT_ONCE + 10;
+        for n in 0..rows {
+            let letter =
+                Filed { weight: (n * 7_919 % rows) as i64, ..row("dead-letters", 0, &n.to_string()) };
+            pending.take(letter, Some(("t", 0, n as i64)), now);
+        }
+        let later = now + EVENTS_PATIENCE;
+        let batches: Vec<Batch> = std::iter::from_fn(|| pending.due(later, false)).collect();
+        assert_eq!(batches.iter().map(|batch| batch.rows.len()).collect::<Vec<_>>(), [AT_ONCE, AT_ONCE, 10]);
+        assert!(batches.iter().all(|batch| !batch.silent));
+        let keys: Vec<usize> = batches.iter().flat_map(|b| &b.rows).map(|r| r.key.parse().unwrap()).collect();
+        assert!(keys.is_sorted());
+        assert_eq!(pending.len(), 0);
     }
 
     #[test]

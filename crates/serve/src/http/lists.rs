@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::routes::{ANOMALY_KINDS, Route, Shape};
 use super::{App, blocking};
+use crate::head;
 use crate::kind::Kind;
 use crate::store::{EventQuery, Store, WindowQuery};
 
@@ -76,7 +77,7 @@ fn window<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
     let (limit, offset) = query.part()?;
     let site = site(store, query)?;
     let wanted = query.time("window_end")?;
-    let mut head = head(&site, limit, Some(offset));
+    let mut head = begin(&site, limit, Some(offset));
     head.insert("window_end".into(), Value::Null);
     head.insert("total".into(), json!(0));
     let empty = |head| Ok(Rows { kind, head, rows: Vec::new(), next: None, query });
@@ -97,7 +98,8 @@ fn window<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
     let listing = store.window(&WindowQuery { kind, site: &site, at, page, limit, offset })?;
     head.insert("window_end".into(), time(at, query));
     head.insert("total".into(), json!(listing.total));
-    let next = listing.more.then(|| next(path, query, offset, limit));
+    let pinned = [("site_id", site), ("window_end", Timestamp(at).to_string())];
+    let next = listing.more.then(|| next(path, query, offset, limit, &pinned));
     Ok(Rows { kind, head, rows: listing.rows, next, query })
 }
 
@@ -113,13 +115,15 @@ fn series<'a>(
         Some(site) => store.newest_window(kind, site)?,
         None => None,
     };
-    let to = query.time("to")?.or(newest).unwrap_or(0);
+    // who asks only for what came after some instant may be told that there is nothing yet
+    let begin_at = query.time("from")?.unwrap_or(i64::MIN);
+    let to = query.time("to")?.unwrap_or_else(|| newest.unwrap_or(0).max(begin_at));
     let reach = match (&site, query.text("from")) {
         (Some(site), None) => store.window_ms(site)?.saturating_mul(SERIES_WINDOWS).max(SERIES_MS),
         _ => SERIES_MS,
     };
     let (from, to) = query.range((to.saturating_sub(reach), to))?;
-    let mut head = head(&site, limit, None);
+    let mut head = begin(&site, limit, None);
     if let Some(key) = key {
         head.insert("page_url".into(), key.into());
     }
@@ -131,6 +135,11 @@ fn series<'a>(
     };
     // of a page: windows of the site in that time, whether the page is in them or not
     head.insert("windows".into(), json!(listing.total.unwrap_or(0)));
+    let thinned = match &site {
+        Some(site) => store.thinned_up_to(kind, site, (from, to))?,
+        None => None,
+    };
+    head.insert("thinned_up_to".into(), thinned.map_or(Value::Null, |at| time(at, query)));
     Ok(Rows { kind, head, rows: listing.rows, next: None, query })
 }
 
@@ -151,8 +160,12 @@ fn events<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
         }
         None => Default::default(),
     };
-    let next = listing.more.then(|| next(path, query, offset, limit));
-    Ok(Rows { kind, head: head(&site, limit, Some(offset)), rows: listing.rows, next, query })
+    // rows that come meanwhile are newer than the first one
+    let newest = listing.rows.first().and_then(|row| head::file(kind.topic, row.as_bytes()).ok());
+    let mut pinned: Vec<(&str, String)> = site.iter().map(|site| ("site_id", site.clone())).collect();
+    pinned.extend(newest.map(|row| ("to", Timestamp(row.at + 1).to_string())));
+    let next = listing.more.then(|| next(path, query, offset, limit, &pinned));
+    Ok(Rows { kind, head: begin(&site, limit, Some(offset)), rows: listing.rows, next, query })
 }
 
 /// Refuses a value that no row can have: an empty list would look as if there were none yet.
@@ -174,16 +187,16 @@ fn letters<'a>(
     let (limit, offset) = query.part()?;
     one_of(query, "reason", &Reason::ALL.map(Reason::name))?;
     let listing = store.letters(query.text("reason"), limit, offset)?;
-    let mut head = head(&None, limit, Some(offset));
+    let mut head = begin(&None, limit, Some(offset));
     head.remove("site_id");
     let counts: Map<String, Value> =
         store.letter_counts()?.into_iter().map(|(reason, letters)| (reason, json!(letters))).collect();
     head.insert("counts".into(), counts.into());
-    let next = listing.more.then(|| next(path, query, offset, limit));
+    let next = listing.more.then(|| next(path, query, offset, limit, &[]));
     Ok(Rows { kind, head, rows: listing.rows, next, query })
 }
 
-fn head(site: &Option<String>, limit: u32, offset: Option<u32>) -> Map<String, Value> {
+fn begin(site: &Option<String>, limit: u32, offset: Option<u32>) -> Map<String, Value> {
     let mut head = Map::new();
     head.insert("site_id".into(), json!(site));
     head.insert("limit".into(), json!(limit));
@@ -193,6 +206,6 @@ fn head(site: &Option<String>, limit: u32, offset: Option<u32>) -> Map<String, V
     head
 }
 
-fn next(path: &str, query: &Query, offset: u32, limit: u32) -> String {
-    format!("{path}?{}", query.at_offset(offset.saturating_add(limit)))
+fn next(path: &str, query: &Query, offset: u32, limit: u32, pinned: &[(&str, String)]) -> String {
+    format!("{path}?{}", query.at_offset(offset.saturating_add(limit), pinned))
 }

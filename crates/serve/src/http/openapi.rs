@@ -85,7 +85,9 @@ pub fn document(explain: bool) -> Value {
     other(
         "/api/v1/stream",
         "Server-sent events: `hello` first, then an event per window and kind of rows, named like the kind, with {kind, \
-         site_id, window_end, total, rows}; `pipeline` about once a second; `dropped` with {frames} if the client was too slow",
+         site_id, window_end, total, rows}: at most 100 rows, the first of the window, and how many it has. Sessions, anomalies and \
+         dead letters have no window_end; of them the newest 100 rows are sent, and total is how many there are from the first to \
+         the last instant of those that came. `pipeline` about once a second; `dropped` with {frames} if the client was too slow",
         &stream::PARAMETERS,
         "text/event-stream",
         json!({ "type": "string" }),
@@ -171,6 +173,12 @@ fn list(route: &Route) -> Value {
                 "windows",
                 json!({ "type": "integer", "description": "windows in that time; with more than limit, every second, third … is shown" }),
             ),
+            (
+                "thinned_up_to",
+                json!({ "type": ["string", "null"], "format": "date-time",
+                        "description": "last window of that time of which only the rows with the greatest numbers are kept: a page without a \
+                                        row in it or before may have had one" }),
+            ),
         ],
         Shape::Events => &[],
         Shape::Letters => {
@@ -250,7 +258,11 @@ fn parameter(name: &str) -> Value {
             "first instant (RFC 3339); of a series: default one hour or 24 windows before the last, whichever is longer",
             false,
         ),
-        "to" => (text(), "instant after the last; of a series: end of the last window; default: now", false),
+        "to" => (
+            text(),
+            "instant after the last (RFC 3339); of windows and of a series: end of the last window; default: the newest",
+            false,
+        ),
         "limit" => (
             json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT }),
             "rows at most",

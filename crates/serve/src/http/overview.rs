@@ -58,7 +58,7 @@ pub async fn windows(
             .iter()
             .map(|window| json!({ "window_end": time(window.at, &query), "rows": window.rows, "whole": window.whole }))
             .collect();
-        let next = more.then(|| format!("{}?{}", uri.path(), query.at_offset(offset.saturating_add(limit))));
+        let next = more.then(|| format!("{}?{}", uri.path(), query.at_offset(offset.saturating_add(limit), &[])));
         let value = json!({
             "site_id": site, "total": total, "limit": limit, "offset": offset, "next": next, "windows": windows,
         });
@@ -111,7 +111,8 @@ pub async fn explain(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> 
     };
     let text = |name: &str| query.text(name).map(str::to_owned);
     let wanted = ExplainQuery {
-        site_id: text("site_id"),
+        // as everywhere here; the command line has a default of its own
+        site_id: text("site_id").or_else(|| app.store.default_site()),
         page: text("page_url"),
         product: text("product_id"),
         user: text("user_id"),

@@ -94,10 +94,14 @@ impl Query {
         Ok((from, to))
     }
 
-    /// The query again with another `offset`.
-    pub fn at_offset(&self, offset: u32) -> String {
+    /// The query again with another `offset`. `pinned` are values that were not asked for but chosen, as the newest window: the rows
+    /// that follow have to be of the same list, also when there is a newer one.
+    pub fn at_offset(&self, offset: u32, pinned: &[(&str, String)]) -> String {
         let mut text = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.pairs.iter().filter(|(name, _)| name != "offset") {
+            text.append_pair(name, value);
+        }
+        for (name, value) in pinned.iter().filter(|(name, _)| self.text(name).is_none()) {
             text.append_pair(name, value);
         }
         text.append_pair("offset", &offset.to_string());
@@ -123,7 +127,9 @@ mod tests {
         assert!(query.part().is_err());
         let query = Query::parse(Some("limit=7&offset=14"), &["limit", "offset"]).unwrap();
         assert_eq!(query.part().unwrap(), (7, 14));
-        assert_eq!(query.at_offset(21), "limit=7&offset=21");
+        assert_eq!(query.at_offset(21, &[]), "limit=7&offset=21");
+        let pinned = [("limit", "8".to_owned()), ("site_id", "a b".to_owned())];
+        assert_eq!(query.at_offset(21, &pinned), "limit=7&site_id=a+b&offset=21");
         assert!(Query::parse(Some("tz=Nowhere/Here"), &["tz"]).is_err());
     }
 }

@@ -170,15 +170,24 @@ impl Client {
                 continue;
             }
             let store = self.app.store.clone();
-            let frame = tokio::task::spawn_blocking(move || Frame::of_mark(&store, &mark)).await;
+            let frame = tokio::task::spawn_blocking(move || {
+                // without a row it would say that nothing happened then
+                let forgotten =
+                    mark.kind.windowed && store.find_window(mark.kind, &mark.site, mark.high)?.is_err();
+                if forgotten { Ok(None) } else { Frame::of_mark(&store, &mark).map(Some) }
+            })
+            .await;
             match frame {
-                Ok(Ok(frame)) => return Some(Sent::Frame(frame)),
+                Ok(Ok(Some(frame))) => return Some(Sent::Frame(frame)),
+                Ok(Ok(None)) => return Some(Sent::Text(dropped(1))),
                 // the connection ends; the client comes back and asks again
                 _ => return None,
             }
         }
+        // frames that this client does not want are no sign of life to it
+        let heartbeat = tokio::time::Instant::now() + HEARTBEAT;
         loop {
-            match tokio::time::timeout(HEARTBEAT, self.subscription.next()).await {
+            match tokio::time::timeout_at(heartbeat, self.subscription.next()).await {
                 Err(_) => return Some(Sent::Text(Bytes::from_static(b": heartbeat\n\n"))),
                 Ok(Next::End) => return None,
                 Ok(Next::Lost(frames)) => return Some(Sent::Text(dropped(frames))),

@@ -159,8 +159,9 @@ async fn windows_sites_and_parts() {
         site.app.store.write(&filed(&[session("shop", 90_000 + n, &format!("n{n}"), "/new")]), &[]).unwrap();
     }
     let first = site.json("/api/v1/sessions?page_url=/new&limit=3").await;
-    let next = first["next"].as_str().unwrap();
-    let second = site.json(next).await;
+    // what comes meanwhile is in no later part
+    site.app.store.write(&filed(&[session("shop", 95_000, "late", "/new")]), &[]).unwrap();
+    let second = site.json(first["next"].as_str().unwrap()).await;
     assert_eq!((first["rows"].as_array().unwrap().len(), second["rows"].as_array().unwrap().len()), (3, 2));
     assert!(second["next"].is_null());
     assert_eq!(site.json("/api/v1/sessions?bounced=false").await["rows"].as_array().unwrap().len(), 0);
@@ -169,6 +170,15 @@ async fn windows_sites_and_parts() {
         3
     );
     assert_eq!(site.json("/api/v1/dead-letters?reason=late").await["counts"]["late"], 3);
+    site.app.store.write(&filed(&[page("shop", 80_000, "/second", 1)]), &[]).unwrap();
+    let first = site.json("/api/v1/pages?limit=1").await;
+    site.app.store.write(&filed(&every_kind("other", 100_000, "/")), &[]).unwrap();
+    let second = site.json(first["next"].as_str().unwrap()).await;
+    let place = |answer: &Value| (answer["site_id"].clone(), answer["window_end"].clone());
+    assert_eq!((place(&first), &second["rows"][0]["page_url"]), (place(&second), &"/second".into()));
+    // nothing came since then: that is an answer
+    let since = site.json("/api/v1/site?site_id=shop&from=1970-01-01T00:05:00Z").await;
+    assert_eq!((since["rows"].as_array().unwrap().len(), since["to"].clone()), (0, since["from"].clone()));
     // of windows of a minute an hour is shown, of windows of an hour a day
     assert_eq!(site.json("/api/v1/site?site_id=shop").await["from"], "1969-12-31T23:01:20.000Z");
     let (topic, row) = every_kind("slow", 7_200_000, "/").swap_remove(0);

@@ -50,7 +50,7 @@ impl Store {
         self.read(|db| db.query_row("SELECT coalesce(max(seq), 0) FROM frame", [], |row| row.get(0)))
     }
 
-    /// The rows of a frame: at most `limit`, and how many there are.
+    /// The rows of a frame: at most `limit`, and how many there are: in its window, or of its time (dead letters: of its numbers).
     pub fn frame_rows(&self, mark: &FrameMark, limit: u32) -> Result<Listing, StoreError> {
         if mark.kind.name == "dead-letters" {
             return self.read(|db| letters_between(db, mark.low, mark.high, limit));
@@ -59,7 +59,13 @@ impl Store {
             let (kind, site) = (mark.kind, mark.site.as_str());
             return self.window(&WindowQuery { kind, site, at: mark.high, page: None, limit, offset: 0 });
         }
-        self.events(&EventQuery {
+        let total = self.read(|db| {
+            db.prepare_cached(
+                "SELECT count(*) FROM result WHERE kind = ?1 AND site = ?2 AND at BETWEEN ?3 AND ?4",
+            )?
+            .query_row(params![mark.kind.name, mark.site, mark.low, mark.high], |row| row.get::<_, i64>(0))
+        })?;
+        let listing = self.events(&EventQuery {
             kind: mark.kind,
             site: &mark.site,
             from: mark.low,
@@ -68,7 +74,8 @@ impl Store {
             equal: Vec::new(),
             limit,
             offset: 0,
-        })
+        })?;
+        Ok(Listing { total: Some(total as u64), ..listing })
     }
 }
 

@@ -210,6 +210,22 @@ impl Store {
         })
     }
 
+    /// The last window of that time of which not all rows are kept any more (see [`super::Retention::coarse_rows`]): in it and in those
+    /// before, what has no row may have had one.
+    pub fn thinned_up_to(
+        &self,
+        kind: &Kind,
+        site: &str,
+        (from, to): (i64, i64),
+    ) -> Result<Option<i64>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached(
+                "SELECT max(at) FROM span WHERE kind = ?1 AND site = ?2 AND at BETWEEN ?3 AND ?4 AND tier = 1",
+            )?
+            .query_row(params![kind.name, site, from, to], |row| row.get(0))
+        })
+    }
+
     /// Dead letters, newest first.
     pub fn letters(&self, reason: Option<&str>, limit: u32, offset: u32) -> Result<Listing, StoreError> {
         let (filter, mut values) = match reason {

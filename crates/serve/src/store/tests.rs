@@ -154,6 +154,8 @@ fn old_windows_are_thinned_and_then_forgotten() {
     assert_eq!(rows_at(390_000), 0, "older than all that is kept");
     let (total, windows) = store.windows("shop", (0, i64::MAX), 100, 0).unwrap();
     assert_eq!(total as usize, windows.len());
+    let thinned = |from| store.thinned_up_to(kind("page-metrics"), "shop", (from, i64::MAX)).unwrap();
+    assert_eq!((thinned(0), thinned(930_001)), (Some(930_000), None));
     assert!(windows[0].whole && !windows.last().unwrap().whole && windows.last().unwrap().at == 420_000);
     let sessions = EventQuery {
         kind: kind("sessions"),

@@ -330,6 +330,19 @@ await check('pipeline', { hash: '/#pipeline' }, async (tab) => {
   await accessible(tab);
 });
 
+await check('a second site', {}, async (tab) => {
+  const shown = await tab.evaluate(async () => (await (await fetch('/api/v1/sites')).json()).default);
+  let asked = 0;
+  await tab.route('**/api/v1/sites?*', (route) => {
+    asked += 1;
+    const sites = asked > 1 ? ['a-first-by-name', shown] : [shown];
+    return route.fulfill({ json: { default: shown, total: sites.length, sites } });
+  });
+  await tab.reload();
+  await tab.waitForSelector('#site-field:not([hidden])');
+  assert.equal(await tab.inputValue('#site'), shown, 'the site named is the one that is shown');
+});
+
 await check('dead letters of one reason', {}, async (tab) => {
   await shown(tab);
   const chip = tab.locator('[data-reason="late"]');

@@ -107,11 +107,11 @@ impl<'u> Recovery<'u> {
         };
         let kafka = address("kafka").ok_or_else(|| refused("`status` names no Kafka".into()))?;
         let opened = open_topics(&kafka, "clickstream-chaos", |_, _, (_, high)| high).await;
-        let consumer =
+        let topics =
             opened.map_err(|error| refused(format!("Kafka at {kafka} does not answer ({error:#})")))?;
         let (sender, rows) = mpsc::unbounded_channel();
         let reading = CancellationToken::new();
-        tokio::spawn(read(consumer, sender, reading.clone()));
+        tokio::spawn(read(topics.consumer, sender, reading.clone()));
         Ok(Self { up, rest: address("jobmanager").map(Rest::new), rows, reading })
     }
 

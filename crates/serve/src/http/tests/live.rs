@@ -112,6 +112,45 @@ async fn a_window_without_rows_of_a_kind_is_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_many_rows_that_come_at_once_the_frames_say_how_many() {
+    let site = site().await;
+    let mut events = Events::open(&site, "?kinds=dead-letters", None).await;
+    events.next().await;
+    let letters = 700;
+    bring(&site, (0..letters).map(|offset| letter(7, offset)).collect()).await;
+    let mut told = 0;
+    while told < letters {
+        let (_, _, data) = events.next().await;
+        let rows = data["rows"].as_array().unwrap().len() as i64;
+        let total = data["total"].as_i64().unwrap();
+        assert_eq!(rows, total.min(100), "the newest of them");
+        told += total;
+    }
+    assert_eq!(told, letters);
+    let newest = site.json("/api/v1/dead-letters?limit=1").await;
+    assert_eq!(newest["rows"][0]["source_offset"], letters - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_nothing_for_long_gets_a_heartbeat_whatever_others_are_sent() {
+    let site = site().await;
+    let mut events = Events::open(&site, "?kinds=anomalies", None).await;
+    events.next().await;
+    events.text.clear();
+    let feed = site.app.feed.clone();
+    let others = tokio::spawn(async move {
+        loop {
+            feed.status(PipelineStatus::default());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    // by a clock that jumps to whatever is due next
+    let text = tokio::time::timeout(Duration::from_secs(60), events.body.next()).await;
+    assert_eq!(text.unwrap().unwrap().unwrap(), ": heartbeat\n\n");
+    others.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_loses_frames_and_is_told() {
     let site = site().await;
     let mut events = Events::open(&site, "?kinds=pipeline", None).await;

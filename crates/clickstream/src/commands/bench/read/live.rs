@@ -62,14 +62,14 @@ struct Received {
 pub async fn measure(server: &Server, kafka: &str, options: &Options) -> Result<Live> {
     let stop = CancellationToken::new();
     let _guard = stop.clone().drop_guard();
-    let consumer = open_topics(kafka, "clickstream-bench", |_, _, (_, high)| high)
+    let topics = open_topics(kafka, "clickstream-bench", |_, _, (_, high)| high)
         .await
         .context("rows cannot be followed: --kafka has to name the Kafka of the server that is measured")?;
     let readable = tokio::spawn({
         let stop = stop.clone();
         async move {
             let mut readable = HashMap::<u64, Instant>::new();
-            while let Some(row) = next(&consumer, &stop).await {
+            while let Some(row) = next(&topics.consumer, &stop).await {
                 let now = Instant::now();
                 readable.entry(xxh3_64(row.payload().unwrap_or_default())).or_insert(now);
             }
