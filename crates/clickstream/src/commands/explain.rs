@@ -170,20 +170,30 @@ fn answer(config: &Config, options: Options) -> Result<ExitCode> {
 
 fn ask(config: &Config, options: &Options, keep: usize) -> Result<Explanation> {
     let log = crate::logs::open(config)?;
-    let site_id =
-        options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
-    let question = Question {
-        site_id,
-        subject: options.subject.clone(),
-        window_end: options.window_end,
-        narrow: options.metric.as_deref().map(Narrow::of).unwrap_or_default(),
-        keep,
+    let asked = |site_id: String| {
+        let question = Question {
+            site_id,
+            subject: options.subject.clone(),
+            window_end: options.window_end,
+            narrow: options.metric.as_deref().map(Narrow::of).unwrap_or_default(),
+            keep,
+        };
+        explain(log.as_ref(), config.engine_config(), question)
     };
-    let explanation = explain(log.as_ref(), config.engine_config(), question)?;
-    let totals = explanation.totals;
-    if totals.counted + totals.left_out + explanation.rows.len() == 0 {
+    let site = options.site.clone().or_else(|| config.generator.sites.first().cloned()).unwrap_or_default();
+    let mut explanation = asked(site)?;
+    // where no site was named, and the log has another one only, that is the one
+    if is_empty(&explanation) && options.site.is_none() && explanation.other_sites.len() == 1 {
+        explanation = asked(explanation.other_sites.pop_first().unwrap_or_default())?;
+    }
+    if is_empty(&explanation) {
+        let others: Vec<String> = std::mem::take(&mut explanation.other_sites).into_iter().collect();
+        let others = match others.is_empty() {
+            true => String::new(),
+            false => format!(" Sites with events in it: {}; choose with --site.", others.join(", ")),
+        };
         anyhow::bail!(
-            "nothing about {} happened in the window [{}, {}): is the name right, and is it a time {} covers?",
+            "nothing about {} happened in the window [{}, {}): is the name right, and is it a time {} covers?{others}",
             about(&explanation),
             explanation.window_start,
             explanation.window_end,
@@ -191,6 +201,10 @@ fn ask(config: &Config, options: &Options, keep: usize) -> Result<Explanation> {
         );
     }
     Ok(explanation)
+}
+
+fn is_empty(explanation: &Explanation) -> bool {
+    explanation.totals.counted + explanation.totals.left_out + explanation.rows.len() == 0
 }
 
 fn about(explanation: &Explanation) -> String {

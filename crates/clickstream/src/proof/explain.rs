@@ -1,6 +1,6 @@
 //! Why a number is what it is: the events that made it, and those that nearly did.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
@@ -194,6 +194,9 @@ pub struct Explanation {
     /// How many there are of each.
     #[serde(skip)]
     pub totals: Totals,
+    /// Other sites with events in the window, the first few.
+    #[serde(skip)]
+    pub other_sites: BTreeSet<String>,
     #[serde(skip)]
     narrow: Narrow,
     #[serde(skip)]
@@ -243,6 +246,9 @@ const NEAR_MS: i64 = 100;
 
 /// What is left out because it counts in other windows.
 const ELSEWHERE: &str = "in another window";
+
+/// Other sites that are named.
+const SITES_NAMED: usize = 10;
 
 /// So many lines that are left out are kept before they are sorted and thinned out.
 const SLACK: usize = 1_000;
@@ -294,6 +300,7 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
         counted: Vec::new(),
         left_out: Vec::new(),
         totals: Totals::default(),
+        other_sites: BTreeSet::new(),
         narrow,
         keep,
         open: Vec::new(),
@@ -333,10 +340,16 @@ pub fn explain(log: &dyn Log, config: Config, question: Question) -> Result<Expl
 
 impl Explanation {
     fn event(&mut self, partition: i32, offset: i64, event: &Event<'_>, ts: Timestamp, verdict: &Verdict) {
-        if event.site_id != self.site_id || !self.subject.is_of(event) {
+        let inside = |at: Timestamp| at >= self.window_start && at < self.window_end;
+        if event.site_id != self.site_id {
+            if self.other_sites.len() < SITES_NAMED && inside(ts) && *verdict == Verdict::Counted {
+                self.other_sites.insert(event.site_id.to_string());
+            }
             return;
         }
-        let inside = |at: Timestamp| at >= self.window_start && at < self.window_end;
+        if !self.subject.is_of(event) {
+            return;
+        }
         let left_out = match verdict {
             Verdict::Counted if inside(ts) => None,
             Verdict::Counted if inside(event.timestamp) => Some(format!(

@@ -18,12 +18,25 @@ use crate::harness::World;
 impl World {
     /// Starts a Kafka with all topics, which `up` will use instead of one of its own.
     pub fn start_kafka(&mut self, partitions: i32) {
-        self.beside = Some(start(self.data_dir(), self.kafka_port, partitions));
+        self.start_empty_kafka();
+        self.make_topics(partitions);
         self.options.extend(["--kafka".to_owned(), self.kafka()]);
+    }
+
+    /// Starts a Kafka in which there is nothing at all.
+    pub fn start_empty_kafka(&mut self) {
+        self.beside = Some(start(self.data_dir(), self.kafka_port));
+    }
+
+    /// Makes all topics.
+    pub fn make_topics(&self, partitions: i32) {
+        let plan = TopicPlan { event_partitions: partitions, result_partitions: 4 };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(topics::ensure(&self.kafka(), plan, &Silent)).unwrap();
     }
 }
 
-fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervisor {
+fn start(data_dir: &std::path::Path, port: u16) -> Supervisor {
     let layout = Layout::prepare(data_dir).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let dir = layout.runtime().join("kafka");
@@ -33,11 +46,7 @@ fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervisor {
     let broker = Broker { port, controller_port: ports::free_port(), retention_hours: 24 };
     let spec = broker.prepare(&layout, &lib, &java::find_java().unwrap(), &log4j).unwrap();
     let supervisor = Supervisor::start(spec);
-    let plan = TopicPlan { event_partitions: partitions, result_partitions: 4 };
-    runtime.block_on(async {
-        wait_ready(&broker.address(), Duration::from_secs(90), || None).await.unwrap();
-        topics::ensure(&broker.address(), plan, &Silent).await.unwrap();
-    });
+    runtime.block_on(wait_ready(&broker.address(), Duration::from_secs(90), || None)).unwrap();
     supervisor
 }
 
@@ -51,10 +60,16 @@ impl Writer {
         Self(config.set("compression.type", "lz4").create().unwrap())
     }
 
-    /// Writes records and waits until they stand in the log.
+    /// Writes events and waits until they stand in the log.
     pub fn write(&self, records: &[(i32, Option<Vec<u8>>)]) {
+        self.write_to(topic::EVENTS, records);
+    }
+
+    /// The same for records of any topic; those of results have one key, as a compacted topic takes none without.
+    pub fn write_to(&self, name: &str, records: &[(i32, Option<Vec<u8>>)]) {
         for (partition, value) in records {
-            let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic::EVENTS).partition(*partition);
+            let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(name).partition(*partition);
+            record.key = (name != topic::EVENTS).then_some("key");
             record.payload = value.as_deref();
             while let Err((error, back)) = self.0.send(record) {
                 assert!(

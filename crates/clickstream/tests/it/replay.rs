@@ -70,6 +70,14 @@ fn a_backfill_is_proven() {
     // all windows that hold a view have ended: two minutes and a window less a slide
     let windows = report["report"]["topics"]["clickstream.site-metrics"]["equal"].as_u64();
     assert_eq!(windows, Some(12 + 6 - 1), "{report:#}");
+    // rows that were written long after their window are found too
+    let mut explain = binary();
+    explain.args(["explain", "--json", "--window-end", "2026-03-01T10:01:00Z", "--data-dir"]);
+    let output = explain.arg(&data).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = explained["rows"].as_array().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["found"].is_object()), "{explained:#}");
     // a second backfill would be late as a whole
     let again = replay(&data, &[&SHORT[..], &["--keep-time"]].concat()).arg(&log).output().unwrap();
     assert_eq!(again.status.code(), Some(2));

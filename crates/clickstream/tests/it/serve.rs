@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::embedded::output_of;
 use crate::harness::{World, binary, signal, until, within_patience};
+use crate::kafka::Writer;
 use crate::numbers::LISTS;
 
 const SHORT: [&str; 6] = ["--window", "8s", "--slide", "2s", "--session-gap", "2s"];
@@ -197,4 +198,28 @@ fn several_show_the_same_and_go_on_after_kills() {
         client.agree(&serve.url, &up, &newest);
     }
     world.down();
+}
+
+#[test]
+fn topics_that_are_made_later_are_read() {
+    let mut world = World::new(&SHORT);
+    world.start_empty_kafka();
+    let client = Client { http: reqwest::Client::new(), runtime: tokio::runtime::Runtime::new().unwrap() };
+    let serve = Serve::start(&world.kafka());
+    // it has looked for topics: it says what became of them once a second
+    until("the state of a Kafka without topics", || {
+        let (_, text) = client.get(format!("{}/api/v1/pipeline", serve.url));
+        let overview: Value = serde_json::from_str(&text).unwrap_or_default();
+        overview["status"].is_object().then_some(())
+    });
+    world.make_topics(2);
+    let row = r#"{"site_id":"shop","window_start":"2026-03-01T10:00:00.000Z","window_end":"2026-03-01T10:00:08.000Z","event_count":7}"#;
+    Writer::new(&world.kafka()).write_to(topic::SITE_METRICS, &[(0, Some(row.as_bytes().to_vec()))]);
+    until("the window", || (client.windows(&serve.url) == ["2026-03-01T10:00:08.000Z"]).then_some(()));
+    // the store is that of this cluster
+    let stores = serve.dir.path().join(format!("serve-{}", serve.url.rsplit(':').next().unwrap()));
+    let names =
+        std::fs::read_dir(stores).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let stores: Vec<String> = names.filter(|name| name.ends_with(".db")).collect();
+    assert!(stores.len() == 1 && stores[0].len() > "results-.db".len(), "{stores:?}");
 }
