@@ -16,5 +16,6 @@ mod pipeline;
 mod plan;
 mod recount;
 mod replay;
+mod resume;
 mod serve;
 mod trace;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clickstream_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::flink::gateway::Session;
 use crate::flink::rest::{Job, Rest};
 use crate::job::options;
 use crate::job::pace::{Known, Pace};
-use crate::job::plan;
+use crate::job::plan::{self, Lifetimes};
 use crate::job::resume::{self, SLACK};
 use crate::job::shipped;
 use crate::job::telemetry::{self, Telemetry};
@@ -180,19 +180,25 @@ impl JobControl {
         }
     }
 
-    async fn resume_at_leisure(&self, resume: Resume, slack: Duration) -> Result<()> {
+    async fn resume_at_leisure(&self, mut resume: Resume, slack: Duration) -> Result<()> {
         self.note(|status| status.state = "SUBMITTING".into());
         let definition = self.definition()?;
         // then its plan is there, and a job or a checkpoint of it may be
         let is_known = self.saved_definition().as_ref() == Some(&definition);
         if let Some(job) = self.alive().await? {
             // a cluster of somebody else may have kept the job while we were away; nobody sent heartbeats then
-            if resume == Resume::Newest && is_known && self.left_alone_for() < SLACK / 2 {
-                self.note(|status| {
-                    status.id = Some(job.id);
-                    status.resumed = "found running".into();
-                });
-                return Ok(());
+            if resume == Resume::Newest && is_known {
+                let seen = self.looked_after_until();
+                let alone_ms = seen.map(|seen| Timestamp::now().0 - seen.0);
+                if alone_ms.is_some_and(|alone| alone < SLACK.as_millis() as i64 / 2) {
+                    self.note(|status| {
+                        status.id = Some(job.id);
+                        status.resumed = "found running".into();
+                    });
+                    return Ok(());
+                }
+                // what it saved since then may have forgotten something already
+                resume = seen.map_or(Resume::Log, Resume::SavedBy);
             }
             self.rest.cancel(&job.id).await?;
         }
@@ -200,7 +206,9 @@ impl JobControl {
             return Ok(());
         }
         let parameters = self.parameters.clone();
-        let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters))
+        let oldest_saved = self.saved_by(Timestamp(i64::MAX)).last().map(|checkpoint| checkpoint.taken_at());
+        let sound_until = self.pace().sound_until(oldest_saved);
+        let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters, sound_until))
             .await
             .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
         if !is_known || self.prepare(start).is_err() {
@@ -250,9 +258,11 @@ impl JobControl {
         Ok(false)
     }
 
-    fn left_alone_for(&self) -> Duration {
-        let seen = fs::metadata(seen_file(&self.layout)).and_then(|file| file.modified());
-        seen.ok().and_then(|seen| seen.elapsed().ok()).unwrap_or(Duration::MAX)
+    /// When somebody last saw that the job was in order.
+    fn looked_after_until(&self) -> Option<Timestamp> {
+        let seen = fs::metadata(seen_file(&self.layout)).and_then(|file| file.modified()).ok()?;
+        let since = seen.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(Timestamp(since.as_millis() as i64))
     }
 
     /// The checkpoints that were begun by then, the newest first.
@@ -364,9 +374,12 @@ impl JobControl {
                 plan
             }
         };
-        let dedup_ttl_s = self.parameters.dedup_horizon_s + SLACK.as_secs() as i64;
-        let session_ttl_s = options::remembered_for(&self.parameters, self.parameters.session_gap_ms);
-        let json = plan::adapt(&json, dedup_ttl_s, session_ttl_s, self.execution.parallelism)?;
+        let lifetimes = Lifetimes {
+            dedup_s: self.parameters.dedup_horizon_s + SLACK.as_secs() as i64,
+            session_s: options::remembered_for(&self.parameters, self.parameters.session_gap_ms),
+            window_s: self.parameters.windows.size_ms() / 1_000,
+        };
+        let json = plan::adapt(&json, lifetimes, self.execution.parallelism)?;
         // they are of another job, which may look the same to Flink
         checkpoint::discard(&self.layout.checkpoints());
         write(&self.compiled_file(), json)?;

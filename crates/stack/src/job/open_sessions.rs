@@ -3,7 +3,7 @@
 //! A stretch of the log is read, then the one before it, and so on, until no session that was open can have an event before what was
 //! read. Events that do not count, late ones and copies, are taken for events: a session may seem longer, never shorter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use clickstream_event::{Record, Rules, Timestamp, decode, topic};
@@ -13,7 +13,8 @@ use rdkafka::error::KafkaResult;
 
 use super::resume::{PATIENCE, read};
 
-/// An event may come in so long after its event time, in milliseconds: partitions are not equally fast.
+/// An event may come in so long after its event time, in milliseconds, as a rule: partitions are not equally fast. Where events of the
+/// past were written, or Kafka was away, it is looked for them further on.
 const BEHIND_MS: i64 = 120_000;
 
 /// Where the oldest session begins that is open at `at`, in milliseconds since the epoch; `at`, if none is. No farther back than
@@ -28,23 +29,60 @@ pub(super) fn oldest(
     let stretch_ms = (4 * gap_ms).clamp(60_000, 900_000);
     let mut open = OpenSessions::new(gap_ms, at);
     // whoever is open at `at` had an event within the gap before it
-    let (mut from, mut to) = (at - stretch_ms.max(gap_ms), at + BEHIND_MS);
+    let mut from = at - stretch_ms.max(gap_ms);
+    let mut to = until_passed(consumer, rules, at)?;
+    let held = offsets::held(consumer, topic::EVENTS, PATIENCE)?;
     loop {
         let from_floor = from.max(floor);
         let begin = offsets::held_since(consumer, topic::EVENTS, from_floor, PATIENCE)?;
         let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
+        let is_all = begin.iter().zip(&held).all(|((_, begin, _), (_, low, _))| begin <= low);
         let part =
             begin.into_iter().zip(end).map(|((partition, begin, _), (_, end, _))| (partition, begin, end));
         read(consumer, topic::EVENTS, part, |arrival, value| {
-            if let Ok(Record::Event(event, Timestamp(time))) = decode(value, arrival, rules) {
+            if let Ok(Record::Event(event, Timestamp(time))) = decode(value, arrival, rules)
+                && time >= floor - gap_ms
+            {
                 open.event(&event.site_id, &event.session_id, time);
             }
         })?;
         let is_settled = open.settle(from_floor);
-        if is_settled || from_floor <= floor {
+        if is_settled || is_all || from_floor <= floor {
             return Ok(open.oldest);
         }
         (from, to) = (from_floor - stretch_ms, from_floor);
+    }
+}
+
+/// The arrival before which every event of a time before `at` has come in, as far as the log goes: by then each partition has an event of
+/// that time or a later one, or has come to its end.
+fn until_passed(consumer: &BaseConsumer, rules: Rules, at: i64) -> KafkaResult<i64> {
+    let mut step = BEHIND_MS;
+    let (mut from, mut to) = (at, at + step);
+    let mut passed = HashSet::new();
+    loop {
+        let begin = offsets::held_since(consumer, topic::EVENTS, from, PATIENCE)?;
+        let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
+        for (partition, begin, end) in
+            begin.into_iter().zip(&end).map(|((partition, begin, _), (_, end, _))| (partition, begin, *end))
+        {
+            if passed.contains(&partition) {
+                continue;
+            }
+            read(consumer, topic::EVENTS, [(partition, begin, end)], |arrival, value| {
+                let time = decode(value, arrival, rules).map(|record| record.event_time().0);
+                if time.is_ok_and(|time| time >= at) {
+                    passed.insert(partition);
+                }
+            })?;
+        }
+        if end.iter().all(|(partition, end, high)| end >= high || passed.contains(partition)) {
+            // and what is out of order
+            return Ok(to + BEHIND_MS);
+        }
+        // the times between may be months
+        step *= 8;
+        (from, to) = (to, to + step);
     }
 }
 

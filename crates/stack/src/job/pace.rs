@@ -211,6 +211,19 @@ impl Pace {
         Timestamp(self.stood)
     }
 
+    /// Event time up to which results are right even if the job has forgotten something since: where the watermark was before it was looked
+    /// at last, and where it was when the checkpoint `saved` was begun, which Flink may have restored.
+    pub(super) fn sound_until(&self, saved: Option<Timestamp>) -> Option<Timestamp> {
+        let restored = saved.and_then(|saved| self.seen_by(saved));
+        let last = self.seen.iter().rev().take(2).map(|(_, watermark)| *watermark);
+        last.chain(restored.map(|(_, watermark)| watermark)).min().map(Timestamp)
+    }
+
+    /// What was seen last by then, or first after it.
+    fn seen_by(&self, Timestamp(then): Timestamp) -> Option<(i64, i64)> {
+        self.seen.iter().rev().find(|(at, _)| *at <= then).or(self.seen.front()).copied()
+    }
+
     /// How long state outlives its use at present.
     pub(super) fn slack(&self) -> Duration {
         self.slack
@@ -219,8 +232,8 @@ impl Pace {
     /// The slack that state needs which goes on at `resumed` from where it was at `saved`. What was written since then is not in it, and
     /// will be written anew.
     pub(super) fn slack_to_resume(&self, saved: Timestamp, resumed: Timestamp) -> Duration {
-        let known = self.seen.iter().rev().find(|(at, _)| *at <= saved.0).or(self.seen.front());
-        let lag = known.map_or(0, |(at, watermark)| at - watermark) + resumed.0 - saved.0;
+        // that the watermark has stood still since it was seen last is part of how far it is behind
+        let lag = self.seen_by(saved).map_or(resumed.0 - saved.0, |(_, watermark)| resumed.0 - watermark);
         let strain = self.strain_on(saved.0, lag, resumed.0);
         strain.max(duration(resumed.0 - saved.0)) + UNSEEN
     }
@@ -307,6 +320,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_is_right_up_to_where_the_trouble_began() {
+        let mut pace = Pace::new(WINDOW, SLACK);
+        assert_eq!(pace.sound_until(None), None);
+        findings(&mut pace, &[(100, 1), (101, 1), (102, 1), (180, 40)]);
+        // the watermark was at 101 before it leapt to 140
+        assert_eq!(pace.sound_until(None), Some(second(101)));
+        // Flink may have gone back to where it was at 100, and to less than was seen of that since
+        assert_eq!(pace.sound_until(Some(second(100))), Some(second(99)));
+        findings(&mut pace, &[(181, 90)]);
+        assert_eq!(pace.sound_until(None), Some(second(91)));
+    }
+
+    #[test]
     fn a_slow_job_is_strained_before_anything_is_forgotten() {
         // 44 hundredths as fast as its input
         let lags: Vec<_> = (0..2_000).map(|at| (at, 1 + at * 56 / 100)).collect();
@@ -352,11 +378,13 @@ mod tests {
         // a job that has caught up in one leap since it was seen last: what it writes then does not count for what was before
         let mut leapt = Pace::new(WINDOW, SLACK);
         findings(&mut leapt, &[(100, 80), (102, 1)]);
-        assert_eq!(leapt.slack_to_resume(second(101), second(102)), Duration::from_secs(1) + UNSEEN);
+        assert_eq!(leapt.slack_to_resume(second(101), second(102)), Duration::from_secs(2) + UNSEEN);
+        // saved at 190, while the watermark stood at 99
+        assert_eq!(pace.slack_to_resume(second(190), second(200)), Duration::from_secs(101) + UNSEEN);
         // somebody else saw it fall behind by half a minute
         findings(&mut pace, &(100..160).map(|at| (at, 1 + (at - 100) / 2)).collect::<Vec<_>>());
         let mut next = Pace::new(WINDOW, SLACK).knowing(pace.known());
-        assert_eq!(next.slack_to_resume(second(160), second(170)), Duration::from_secs(29 + 10) + UNSEEN);
+        assert_eq!(next.slack_to_resume(second(160), second(170)), Duration::from_secs(29 + 11) + UNSEEN);
         assert_eq!(findings(&mut next, &[(170, 35), (171, 57)]), [Finding::Sound, Finding::Expired]);
         // who comes later knows how far an older checkpoint was behind
         let mut catching_up = Pace::new(WINDOW, SLACK);

@@ -25,12 +25,23 @@ use serde_json::Value;
 use super::{lag, options};
 use crate::error::{Result, StackError};
 
-/// How long a running total is kept after its last change. It comes back to zero by itself, within a window of event time; were it
-/// forgotten before, as it could be when a job falls behind, the numbers of its page would stay wrong.
-const RUNNING_TOTAL_TTL: &str = "1 d";
+/// How long a running total is kept after its last change, at least, in days. It comes back to zero by itself, within a window of event
+/// time; were it forgotten before, as it could be when a job falls behind, the numbers of its page would stay wrong.
+const RUNNING_TOTAL_DAYS: i64 = 1;
 
 /// Which form of the changes below a plan has: raise it when they change, or a plan that was kept would go on as it is.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
+
+/// How long state is kept, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// Ids of events.
+    pub dedup_s: i64,
+    /// What is remembered of a session.
+    pub session_s: i64,
+    /// A window: running totals are kept for two of them, and for a day at least.
+    pub window_s: i64,
+}
 
 /// Gives deduplication, sessions and running totals in the plan `json` their times to live. A plan without one means that Flink's format is not the one we
 /// know: then better no job than one that forgets ids too early.
@@ -38,7 +49,8 @@ pub const REVISION: u32 = 2;
 /// A LAG in event time is refused. SQL gives LAG no frame, and Flink's default is RANGE: rows of one millisecond are all
 /// added before any is answered, so two events of one user see each other as the previous one and the user is missed in
 /// every window that holds them. `sorted_events.sql` and a LAG in processing time do it right.
-pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32) -> Result<String> {
+pub fn adapt(json: &str, lifetimes: Lifetimes, parallelism: u32) -> Result<String> {
+    let Lifetimes { dedup_s, session_s, window_s } = lifetimes;
     let fail = |why: &str| StackError::Template { file: "the compiled plan".into(), why: why.into() };
     let mut plan: Value = serde_json::from_str(json).map_err(|e| fail(&e.to_string()))?;
     let mut changed = 0;
@@ -51,9 +63,9 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32)
                 return Err(fail(&format!("a LAG is not over rows sorted before: {text}")));
             }
             let ttl = if text.contains("orderBy=[slide_order") {
-                Some(RUNNING_TOTAL_TTL.to_owned())
+                Some(format!("{} d", (2 * window_s + 86_399).div_euclid(86_400).max(RUNNING_TOTAL_DAYS)))
             } else {
-                text.contains("partitionBy=[site_id, session_id]").then(|| format!("{session_ttl_s} s"))
+                text.contains("partitionBy=[site_id, session_id]").then(|| format!("{session_s} s"))
             };
             if let Some(ttl) = ttl {
                 node["configuration"]["table.exec.state.ttl"] = ttl.into();
@@ -61,7 +73,7 @@ pub fn adapt(json: &str, dedup_ttl_s: i64, session_ttl_s: i64, parallelism: u32)
         } else if kind.contains("deduplicate")
             && let Some(ttl) = node.pointer_mut("/state/0/ttl")
         {
-            *ttl = Value::String(format!("{dedup_ttl_s} s"));
+            *ttl = Value::String(format!("{dedup_s} s"));
             changed += 1;
         } else if let Some(abilities) =
             node.pointer_mut("/scanTableSource/abilities").and_then(Value::as_array_mut)
@@ -145,6 +157,20 @@ fn remove_exchanges(plan: &mut Value) {
 mod tests {
     use super::*;
 
+    const LIFETIMES: Lifetimes = Lifetimes { dedup_s: 180, session_s: 400, window_s: 300 };
+
+    #[test]
+    fn totals_outlive_the_window() {
+        let plan = r#"{"nodes":[
+            {"type":"stream-exec-over-aggregate_1","configuration":{},"description":"OverAggregate(orderBy=[slide_order ASC])"},
+            {"type":"stream-exec-deduplicate_1","state":[{"ttl":"360 s"}]}],"edges":[]}"#;
+        let day = 86_400;
+        for (window_s, days) in [(300, 1), (day / 2, 1), (day / 2 + 1, 2), (3 * day, 6)] {
+            let changed = adapt(plan, Lifetimes { window_s, ..LIFETIMES }, 1).unwrap();
+            assert!(changed.contains(&format!("\"table.exec.state.ttl\":\"{days} d\"")), "{changed}");
+        }
+    }
+
     #[test]
     fn changes_what_it_knows_and_refuses_what_it_does_not() {
         let plan = |order: &str| {
@@ -154,11 +180,11 @@ mod tests {
             {"type":"stream-exec-deduplicate_1","state":[{"index":0,"ttl":"360 s","name":"deduplicateState"}]}]}"#
                 .replace("ORDER", order)
         };
-        let changed = adapt(&plan("sorted_order"), 180, 400, 1).unwrap();
+        let changed = adapt(&plan("sorted_order"), LIFETIMES, 1).unwrap();
         assert!(changed.contains("watermarkExpr") && !changed.contains("rowtimeExpr"), "{changed}");
         assert!(changed.contains("\"180 s\""), "{changed}");
-        assert!(adapt(&plan("event_time"), 180, 400, 1).is_err());
-        assert!(adapt(r#"{"nodes":[]}"#, 180, 400, 1).is_err());
+        assert!(adapt(&plan("event_time"), LIFETIMES, 1).is_err());
+        assert!(adapt(r#"{"nodes":[]}"#, LIFETIMES, 1).is_err());
     }
 
     #[test]
@@ -185,7 +211,7 @@ mod tests {
             "edges":[{"source":1,"target":2},{"source":2,"target":3},{"source":3,"target":4},{"source":4,"target":5},
             {"source":5,"target":6},{"source":6,"target":7}]}"#;
         let edges = |parallelism| -> Vec<(i64, i64)> {
-            let plan: Value = serde_json::from_str(&adapt(plan, 180, 400, parallelism).unwrap()).unwrap();
+            let plan: Value = serde_json::from_str(&adapt(plan, LIFETIMES, parallelism).unwrap()).unwrap();
             assert_eq!(plan["nodes"].as_array().unwrap().len(), plan["edges"].as_array().unwrap().len() + 1);
             let end = |edge: &Value, name: &str| edge[name].as_i64().unwrap();
             plan["edges"].as_array().unwrap().iter().map(|e| (end(e, "source"), end(e, "target"))).collect()

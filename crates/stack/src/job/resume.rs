@@ -50,8 +50,9 @@ struct WindowEnd {
     window_end: Timestamp,
 }
 
-/// Where a job without usable checkpoint begins: after the last window in the result topic, or as far back as the log goes.
-pub fn replay_start(parameters: &JobParameters) -> Result<Start> {
+/// Where a job without usable checkpoint begins: after the last window in the result topic, or as far back as the log goes. What was
+/// written for windows that ended after `sound_until` may be wrong, and is written again.
+pub fn replay_start(parameters: &JobParameters, sound_until: Option<Timestamp>) -> Result<Start> {
     let JobParameters { kafka, windows, session_gap_ms, max_future_ms, .. } = parameters;
     let fail = |why: String| StackError::NotReachable { what: "Kafka", address: kafka.clone(), why };
     let consumer: BaseConsumer = clickstream_kafka::client(kafka)
@@ -67,6 +68,7 @@ pub fn replay_start(parameters: &JobParameters) -> Result<Start> {
     loop {
         let found = || -> KafkaResult<Start> {
             let (written, whole_from) = (last_window_end(&consumer)?, log_start(&consumer)?);
+            let written = written.map(|end| sound_until.map_or(end, |sound| end.min(sound)));
             let Some(emit_from) = emit_from(*windows, written, whole_from) else {
                 return Ok(Start::Earliest);
             };
