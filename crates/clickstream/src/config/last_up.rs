@@ -19,6 +19,9 @@ fn file(layout: &Layout) -> PathBuf {
 /// Since when results are counted with these settings: one more entry of the file.
 const SINCE: &str = "counting_since";
 
+/// How long the log is kept: it fits the window of that `up`, and of the commands that take over the window none can be told another.
+const RETENTION: &str = "retention";
+
 type Remembered = BTreeMap<String, String>;
 
 /// What decides which rows a log has.
@@ -80,6 +83,7 @@ pub fn remember(config: &Config, layout: &Layout, engine: &str) -> Option<Timest
     settings.extend(since.map(|since| (SINCE.to_owned(), since.to_string())));
     settings.insert("kafka".into(), if engine == "flink" { config.kafka_address() } else { String::new() });
     settings.insert("engine".into(), engine.to_owned());
+    settings.insert(RETENTION.into(), format!("{}h", config.stack.retention_hours));
     if let Ok(text) = serde_json::to_vec_pretty(&settings) {
         let _ = std::fs::write(file(layout), text);
     }
@@ -98,6 +102,11 @@ pub fn adopt(settings: &mut Settings) -> Option<Timestamp> {
     let mut last = read(&layout)?;
     let since = since_of(&last);
     last.remove(SINCE);
+    let retention = last.remove(RETENTION).filter(|_| !settings.is_given("window"));
+    let source = format!("the last `up` in {}", layout.root().display());
+    if let Some(retention) = retention.filter(|retention| !is_kept_longer(settings, retention)) {
+        settings.replace(RETENTION, retention, source.clone());
+    }
     // who names a Kafka or an engine means another log
     let other_log = ["kafka", "kafka_port", "engine"].iter().any(|name| settings.is_given(name));
     let mut all_adopted = !other_log;
@@ -106,9 +115,16 @@ pub fn adopt(settings: &mut Settings) -> Option<Timestamp> {
             all_adopted &= settings.get(&name).value == value;
             continue;
         }
-        settings.replace(&name, value, format!("the last `up` in {}", layout.root().display()));
+        settings.replace(&name, value, source.clone());
     }
     since.filter(|_| all_adopted)
+}
+
+/// Whether somebody has set that the log is kept as long as this, or longer. What is no time is for the check of its key.
+fn is_kept_longer(settings: &Settings, than: &str) -> bool {
+    let time = humantime::parse_duration;
+    let given = || time(&settings.get(RETENTION).value);
+    settings.is_given(RETENTION) && time(than).is_ok_and(|than| given().map_or(true, |given| given >= than))
 }
 
 /// Refuses a data directory that somebody has named and no `up` has ever used: the Kafka at the default address, which would be
@@ -128,15 +144,47 @@ pub fn must_exist(settings: &Settings) -> Result<(), ConfigError> {
 mod tests {
     use super::*;
 
+    /// What a command is given in options and in the environment.
+    fn given(command: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Settings {
+        let matches = crate::cli::command()
+            .try_get_matches_from([&["clickstream", command], arguments].concat())
+            .unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::load(matches.subcommand().unwrap().1, environment).unwrap()
+    }
+
+    fn config(arguments: &[&str]) -> Config {
+        Config::from_settings(&given("config", arguments, &[])).unwrap()
+    }
+
+    #[test]
+    fn whoever_takes_over_a_long_window_has_a_log_that_holds_two() {
+        assert_eq!(config(&[]).stack.retention_hours, 24);
+        let long = ["--window", "13h", "--slide", "1h"];
+        assert_eq!(config(&long).stack.retention_hours, 26);
+        let short = given("config", &[&long[..], &["--retention", "24h"]].concat(), &[]);
+        assert!(
+            Config::from_settings(&short).unwrap_err().0.contains("retention is `24h` (from --retention)")
+        );
+
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::prepare(dir.path()).unwrap();
+        let on = ["--data-dir", dir.path().to_str().unwrap()];
+        let hours = |arguments: &[&str], environment: &[(&str, &str)]| {
+            let mut settings = given("verify", &[&on[..], arguments].concat(), environment);
+            adopt(&mut settings);
+            Config::from_settings(&settings).unwrap().stack.retention_hours
+        };
+        remember(&config(&[&long[..], &["--retention", "48h"]].concat()), &layout, "embedded");
+        assert_eq!(hours(&[], &[]), 48);
+        assert_eq!(hours(&[], &[("CLICKSTREAM_RETENTION", "24h")]), 48, "which is not for that window");
+        assert_eq!(hours(&[], &[("CLICKSTREAM_RETENTION", "72h")]), 72);
+        remember(&config(&[]), &layout, "embedded");
+        assert_eq!(hours(&long, &[]), 26);
+    }
+
     #[test]
     fn options_of_the_same_log() {
-        let config = |arguments: &[&str]| {
-            let matches = crate::cli::command()
-                .try_get_matches_from([&["clickstream", "config"], arguments].concat())
-                .unwrap();
-            let settings = Settings::load(matches.subcommand().unwrap().1, std::iter::empty()).unwrap();
-            Config::from_settings(&settings).unwrap()
-        };
         let load = |arguments: &[&str]| options(&config(arguments)).join(" ");
         assert_eq!(load(&[]), "");
         let said = "--window 1h --slide 5m --session-gap 30m";

@@ -160,11 +160,14 @@ impl Config {
                 "two windows at least are needed, or nothing could be compared, and no more than --history",
             ));
         }
-        let retention = read.time("retention")?;
+        let mut retention = read.time("retention")?;
+        if !settings.is_given("retention") {
+            retention = retention.max(Duration::from_secs(least.as_secs().div_ceil(3600) * 3600));
+        }
         if retention.as_secs() % 3600 != 0 {
             return Err(read.wrong("retention", "whole hours are needed, as 24h: Kafka counts in them"));
         }
-        if retention < window * 2 || retention.as_secs() < 3600 {
+        if retention < least || retention.as_secs() < 3600 {
             return Err(read.wrong(
                 "retention",
                 "at least one hour and two windows are needed, or a restart could not count whole windows",
