@@ -1,4 +1,4 @@
-//! The settings of the last `up` in a data directory: what `verify` and `explain` take where nothing else is said, so that they
+//! The settings of the last `up` in a data directory: what `verify` and `explain` take where the command line says nothing else, so that they
 //! ask about the windows that were counted, and look into the log that was written.
 
 use std::collections::BTreeMap;
@@ -94,7 +94,10 @@ fn since_of(last: &Remembered) -> Option<Timestamp> {
     Timestamp::parse(last.get(SINCE)?)
 }
 
-/// Takes the settings of the last `up` for all keys that nobody has set, and says since when they hold, if others did before.
+/// Takes over the settings of the last `up`, and says since when they hold, if others did before.
+///
+/// How events are counted only the command line may say otherwise: environment and file hold what the *next* `up` counts with, and
+/// its results are not there yet. Of a log that the last `up` did not write nothing is known, so there they do count.
 pub fn adopt(settings: &mut Settings) -> Option<Timestamp> {
     let data_dir = settings.get("data_dir").value;
     let data_dir = if data_dir.is_empty() { default_data_dir() } else { data_dir.into() };
@@ -102,22 +105,33 @@ pub fn adopt(settings: &mut Settings) -> Option<Timestamp> {
     let mut last = read(&layout)?;
     let since = since_of(&last);
     last.remove(SINCE);
-    let retention = last.remove(RETENTION).filter(|_| !settings.is_given("window"));
+    let other_log = is_other_log(settings, &last);
+    let is_said =
+        |settings: &Settings, name: &str| settings.is_flag(name) || (other_log && settings.is_given(name));
+    let retention = last.remove(RETENTION).filter(|_| !is_said(settings, "window"));
     let source = format!("the last `up` in {}", layout.root().display());
     if let Some(retention) = retention.filter(|retention| !is_kept_longer(settings, retention)) {
         settings.replace(RETENTION, retention, source.clone());
     }
-    // who names a Kafka or an engine means another log
-    let other_log = ["kafka", "kafka_port", "engine"].iter().any(|name| settings.is_given(name));
     let mut all_adopted = !other_log;
     for (name, value) in last {
-        if settings.is_given(&name) || (other_log && matches!(name.as_str(), "kafka" | "engine")) {
-            all_adopted &= settings.get(&name).value == value;
+        let names_log = matches!(name.as_str(), "kafka" | "engine");
+        if is_said(settings, &name) || (other_log && names_log) {
+            all_adopted &= names_log || settings.get(&name).value == value;
             continue;
         }
         settings.replace(&name, value, source.clone());
     }
     since.filter(|_| all_adopted)
+}
+
+/// Whether somebody has named a Kafka or an engine, wherever, and not that of the last `up`.
+fn is_other_log(settings: &Settings, last: &Remembered) -> bool {
+    let of_last = |name: &str| last.get(name).map_or("", String::as_str);
+    let given = |name: &str| Some(settings.get(name).value).filter(|_| settings.is_given(name));
+    let kafka = given("kafka").or_else(|| Some(format!("127.0.0.1:{}", given("kafka_port")?)));
+    kafka.is_some_and(|kafka| kafka != of_last("kafka"))
+        || given("engine").is_some_and(|engine| engine != "auto" && engine != of_last("engine"))
 }
 
 /// Whether somebody has set that the log is kept as long as this, or longer. What is no time is for the check of its key.
@@ -181,6 +195,36 @@ mod tests {
         assert_eq!(hours(&[], &[("CLICKSTREAM_RETENTION", "72h")]), 72);
         remember(&config(&[]), &layout, "embedded");
         assert_eq!(hours(&long, &[]), 26);
+    }
+
+    #[test]
+    fn only_the_command_line_counts_otherwise_than_the_last_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::prepare(dir.path()).unwrap();
+        let on = ["--data-dir", dir.path().to_str().unwrap()];
+        let adopted = |arguments: &[&str], environment: &[(&str, &str)]| {
+            let mut settings = given("verify", &[&on[..], arguments].concat(), environment);
+            let since = adopt(&mut settings);
+            ["max_disorder", "kafka", "engine"].map(|name| settings.get(name).value).join(" ")
+                + if since.is_some() { " since" } else { "" }
+        };
+        let file = [("CLICKSTREAM_MAX_DISORDER", "100ms")];
+        assert_eq!(adopted(&[], &file), "100ms  auto", "nothing is remembered");
+        remember(&config(&[]), &layout, "flink");
+        remember(&config(&["--max-disorder", "5s"]), &layout, "flink");
+        let last = "5s 127.0.0.1:9092 flink since";
+        assert_eq!(adopted(&[], &[]), last);
+        assert_eq!(adopted(&[], &file), last);
+        assert_eq!(adopted(&["--max-disorder", "5s"], &file), last);
+        assert_eq!(adopted(&["--max-disorder", "1s"], &file), "1s 127.0.0.1:9092 flink");
+        // the same log, named
+        let same = [file[0], ("CLICKSTREAM_KAFKA_PORT", "9092"), ("CLICKSTREAM_ENGINE", "flink")];
+        assert_eq!(adopted(&[], &same), last);
+        assert_eq!(adopted(&["--kafka", "127.0.0.1:9092"], &file), last);
+        // another
+        assert_eq!(adopted(&["--kafka", "far:9092"], &file), "100ms far:9092 auto");
+        assert_eq!(adopted(&["--kafka", "far:9092"], &[]), "5s far:9092 auto");
+        assert_eq!(adopted(&["--engine", "embedded"], &file), "100ms  embedded");
     }
 
     #[test]
