@@ -28,6 +28,7 @@ use clap::ArgMatches;
 use clickstream_event::Timestamp;
 use clickstream_traffic::ProducerError;
 pub use explain::text as explain_text;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::config::layers::Settings;
@@ -108,26 +109,46 @@ fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-/// Waits for Ctrl-C, the signal `down` sends, or that nobody reads any more what is printed.
+/// Waits for Ctrl-C, the signal `down` sends, that the terminal is closed, or that nobody reads any more what is printed.
 async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut stream) => {
-                stream.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        () = signalled(SignalKind::terminate()) => {}
+        () = hung_up() => {}
         () = reader_gone() => {}
     }
     let terminal = console::Term::stderr();
     if terminal.is_term() {
         // away with the ^C that the terminal shows
         let _ = terminal.clear_line();
+    }
+}
+
+async fn signalled(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut stream) => {
+            stream.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Waits until the terminal is closed; for ever, where whoever started us wants us to outlive it.
+async fn hung_up() {
+    match ignores_hang_up() {
+        true => std::future::pending().await,
+        false => signalled(SignalKind::hangup()).await,
+    }
+}
+
+/// Whether we were started as by `nohup`, which a handler of ours would undo.
+#[allow(unsafe_code)] // sigaction(2) has no safe wrapper in the standard library
+fn ignores_hang_up() -> bool {
+    // SAFETY: an all-zero sigaction is valid, it outlives the call, and without a new action the call changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::harness::{binary, text};
+use crate::embedded::Running;
+use crate::harness::{binary, signal, text, until};
 
 fn refused(arguments: &[&str], words: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
@@ -159,6 +162,29 @@ fn nothing_runs_is_no_error() {
     let output = binary().args(["status", "--json", "--data-dir"]).arg(dir.path()).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["state"], "stopped");
+}
+
+#[test]
+fn a_terminal_that_is_closed_stops_everything_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("logs/clickstream.log");
+    let state = || std::fs::read_to_string(dir.path().join("run/state.json")).unwrap_or_default();
+    let running = Running::up(dir.path(), &[]);
+    until("it runs", || state().contains("running").then_some(()));
+    running.end_by(libc::SIGHUP);
+    assert!(state().contains("stopped"), "{}", state());
+    assert!(!std::fs::read_to_string(log).unwrap().contains("panicked"));
+
+    // unless it was meant to stay
+    let mut process = Command::new("nohup");
+    process.arg(binary().get_program()).args(["up", "--embedded", "--http-port", "0", "--no-collector"]);
+    process.args(["--duration", "4s", "--data-dir"]).arg(dir.path()).stdin(Stdio::null());
+    let mut staying = process.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it runs", || state().contains("running").then_some(()));
+    signal(staying.id() as i32, libc::SIGHUP);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(state().contains("running"), "{}", state());
+    assert!(staying.wait().unwrap().success());
 }
 
 #[test]
