@@ -32,7 +32,9 @@ use crate::serving::reporting::Reporting;
 use crate::serving::{self, Serving};
 
 use super::watching::{Watching, every};
-use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
+use super::{
+    addresses, end_generator, facts, interrupted, over, proving, traffic_failed, up_embedded, what_comes,
+};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(mut config: Config) -> Result<ExitCode> {
@@ -194,7 +196,7 @@ async fn serve(
         let shutdown = shutdown.clone();
         async move { results::follow(&kafka, rows, shutdown).await }
     });
-    let generator = config.generate.then(|| {
+    let mut generator = config.generate.then(|| {
         tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
     });
     let log = KafkaLog::new(stack.kafka_address());
@@ -210,6 +212,8 @@ async fn serve(
     let outcome = tokio::select! {
         outcome = show(config, stack, &producer, site, arrivals, proof, (serving, Reporting::new(reporter))) => outcome,
         () = stack.watch() => Ok(()),
+        // by the same producer go the heartbeats, without which there are no results
+        why = traffic_failed(&mut generator) => Err(why),
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
     };
