@@ -10,7 +10,7 @@ use clickstream_event::{Timestamp, topic};
 use clickstream_stack::layout::Layout;
 use clickstream_stack::lock::Lock;
 use clickstream_stack::supervisor::{Component, State};
-use clickstream_stack::{Stack, StackError, java, provision};
+use clickstream_stack::{Stack, StackError, provision};
 use clickstream_traffic::{Generator, Producer, heartbeat};
 use console::style;
 use tokio::net::TcpListener;
@@ -138,10 +138,7 @@ fn choose_engine(config: &Config) -> Result<Choice> {
         }
         return Ok(Choice::Embedded { instead_of: None });
     }
-    if config.stack.external_kafka.is_some() && config.stack.external_flink.is_some() {
-        return Ok(Choice::Flink);
-    }
-    match java::find_java().and_then(|_| provision::check_maven(&config.stack.data_dir)) {
+    match provision::check(&config.stack) {
         Ok(()) => Ok(Choice::Flink),
         // who names a Kafka or a Flink does not want another engine
         Err(error)

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::embedded::Running;
 use crate::harness::{binary, signal, text, until};
 
@@ -117,6 +119,43 @@ fn without_java_the_install_command_is_shown() {
         .unwrap();
     assert!(text(&output).contains("is Java 11"), "{}", text(&output));
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn nothing_is_asked_for_that_is_not_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = binary();
+        command.args(arguments).arg("--data-dir").arg(dir.path());
+        command.env("PATH", dir.path()).env_remove("JAVA_HOME").output().unwrap()
+    };
+    let checks = |options: &[&str]| {
+        let output = run(&[&["doctor", "--json"], options].concat());
+        let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        ["Java", "Maven"].map(|name| checks.iter().find(|check| check["name"] == name).unwrap()["ok"] == true)
+    };
+    let kafka = ["--kafka", "127.0.0.1:1"];
+    let flink = ["--flink", "http://127.0.0.1:1", "--flink-gateway", "http://127.0.0.1:1"];
+    assert_eq!(checks(&[]), [false, false]);
+    assert_eq!(checks(&flink), [false, false]);
+    assert_eq!(checks(&[&kafka[..], &flink].concat()), [true, true]);
+    // a Java, and of the two runtimes Flink
+    let java = dir.path().join("java");
+    std::fs::write(&java, "#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n").unwrap();
+    std::fs::set_permissions(&java, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let lib = dir.path().join("runtime/flink/lib");
+    std::fs::create_dir_all(&lib).unwrap();
+    std::fs::write(lib.join("a.jar"), b"PK\x05\x06whole").unwrap();
+    let pom = clickstream_stack::provision::FLINK.pom;
+    let manifest = serde_json::json!({ "pom": pom, "files": [["a.jar", 9]] });
+    std::fs::write(dir.path().join("runtime/flink/manifest.json"), manifest.to_string()).unwrap();
+    assert_eq!(checks(&[]), [true, false]);
+    assert_eq!(checks(&kafka), [true, true]);
+    // `up` comes as far as its ports
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = text(&run(&[&["up", "--engine", "flink", "--flink-port", &port], &kafka[..]].concat()));
+    assert!(!said.contains("Maven") && said.contains(&port), "{said}");
 }
 
 #[test]
