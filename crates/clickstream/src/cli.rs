@@ -184,7 +184,7 @@ pub fn command() -> Command {
             "generate",
             "Send sample traffic into a Kafka that runs already, and nothing else",
             "Examples:\n  clickstream generate --kafka localhost:9092 --rate 200\n  clickstream generate --duration 30s --inject-duplicate 0.05\n\nWithout --kafka it looks for the Kafka of an `up` on --kafka-port.",
-            &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_unusual", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json", "log_level", "log_format", "data_dir"],
+            &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_unusual", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json"],
         ))
         .subcommand(
             subcommand(

@@ -54,6 +54,7 @@ fn bad_input_is_explained() {
     refused(&["chaos", "inject", "late"], &["nothing runs in", "clickstream up"]);
     refused(&["chaos", "pause", "kafka", "--for", "ever"], &["--for is `ever`", "5s"]);
     refused(&["chaos", "inject", "late", "--count", "0"], &["--count", "1"]);
+    refused(&["generate", "--data-dir", "/tmp"], &["--data-dir"]);
     refused(&["nonsense"], &["nonsense"]);
 }
 
