@@ -176,6 +176,8 @@ mod tests {
         assert_eq!(config(&[]).stack.retention_hours, 24);
         let long = ["--window", "13h", "--slide", "1h"];
         assert_eq!(config(&long).stack.retention_hours, 26);
+        assert_eq!(config(&long).stack.topics.retention_hours, None);
+        assert_eq!(config(&["--kafka", "far:9092"]).stack.topics.retention_hours, Some(24));
         let short = given("config", &[&long[..], &["--retention", "24h"]].concat(), &[]);
         assert!(
             Config::from_settings(&short).unwrap_err().0.contains("retention is `24h` (from --retention)")

@@ -173,6 +173,7 @@ impl Config {
                 "at least one hour and two windows are needed, or a restart could not count whole windows",
             ));
         }
+        let retention_hours = retention.as_secs().div_ceil(3600) as u32;
         let max_disorder =
             read.time_within("max_disorder", Duration::from_millis(1), Duration::from_secs(60))?;
         let checkpoint_interval =
@@ -223,15 +224,17 @@ impl Config {
             )?,
             stack: StackConfig {
                 data_dir: read.text("data_dir").map_or_else(default_data_dir, PathBuf::from),
-                external_kafka: kafka,
+                external_kafka: kafka.clone(),
                 external_flink: flink,
                 kafka_port: ports[0],
                 flink_port: ports[1],
                 gateway_port: ports[2],
-                retention_hours: retention.as_secs().div_ceil(3600) as u32,
+                retention_hours,
                 topics: TopicPlan {
                     event_partitions: partitions,
                     result_partitions: read.whole("result_partitions", 1, 1_000)? as i32,
+                    // a broker of our own is told so as a whole
+                    retention_hours: kafka.is_some().then_some(retention_hours),
                 },
                 task_heap_mib,
                 task_manager_options: read

@@ -33,7 +33,7 @@ fn start(data_dir: &std::path::Path, port: u16, partitions: i32) -> Supervisor {
     let broker = Broker { port, controller_port: ports::free_port(), retention_hours: 24 };
     let spec = broker.prepare(&layout, &lib, &java::find_java().unwrap(), &log4j).unwrap();
     let supervisor = Supervisor::start(spec);
-    let plan = TopicPlan { event_partitions: partitions, result_partitions: 4 };
+    let plan = TopicPlan { event_partitions: partitions, result_partitions: 4, retention_hours: None };
     runtime.block_on(async {
         wait_ready(&broker.address(), Duration::from_secs(90), || None).await.unwrap();
         topics::ensure(&broker.address(), plan, &Silent).await.unwrap();
