@@ -266,7 +266,7 @@ async fn show(
                     let latency = producer.latency(true);
                     seen.footer.log_latency_p99 = (config.generate && latency.count > 0).then_some(latency.p99);
                 }
-                silence.see(counts.acknowledged, counts.sent - counts.failed);
+                silence.see(counts.acknowledged, counts.sent.saturating_sub(counts.failed));
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
                 let silent_for = Some(seen.silent_for()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
                 let waits_for_events = !config.generate && seen.footer.lag == Some(0);
