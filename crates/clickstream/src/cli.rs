@@ -15,6 +15,8 @@ visited pages in a sliding window. Every number is computed by the Flink SQL in 
 const AFTER: &str = "Every option can also stand in ./clickstream.toml (or --config FILE) and in the environment:
   --max-disorder 1s   max_disorder = \"1s\"   CLICKSTREAM_MAX_DISORDER=1s
 Flags win over the environment, the environment over the file. `clickstream config` shows what is in effect, and why.
+verify, explain, trace, chaos, serve and replay count as the last `up` in the data directory did: its window, slide, rules and
+session gap win over environment and file, and only flags over them. (Not for the log of another --kafka or --engine.)
 
 Exit codes:
   0  done, or stopped by Ctrl-C
@@ -79,7 +81,8 @@ const TRACE_AFTER: &str = "Examples:
   clickstream trace --event-id 5f2c81d0 --json | jq '.windows[].rows[].after_ms'
 
 It reads the log and the result topics and recounts what it needs, while the pipeline runs or after it has stopped: windows
-and rules are those of the last `up` in the data directory, unless options say otherwise. Times are UTC.
+and rules are those of the last `up` in the data directory, unless options say otherwise; environment and file do not. Times are
+UTC.
 
 Exit codes: 0 told, 2 there is no such event, or the log cannot be read.";
 
@@ -181,7 +184,7 @@ pub fn command() -> Command {
             "generate",
             "Send sample traffic into a Kafka that runs already, and nothing else",
             "Examples:\n  clickstream generate --kafka localhost:9092 --rate 200\n  clickstream generate --duration 30s --inject-duplicate 0.05\n\nWithout --kafka it looks for the Kafka of an `up` on --kafka-port.",
-            &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_unusual", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json", "log_level", "log_format", "data_dir"],
+            &["rate", "seed", "site", "key", "inject_late", "inject_duplicate", "inject_malformed", "inject_future", "inject_bots", "inject_unusual", "inject_spikes", "kafka", "kafka_port", "partitions", "result_partitions", "duration", "json"],
         ))
         .subcommand(
             subcommand(
@@ -223,7 +226,7 @@ pub fn command() -> Command {
         .subcommand(subcommand(
             "verify",
             "Recount the log and compare every result row and dead letter with it",
-            "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. Windows, rules and the log\nare those of the last `up` in the data directory, unless options say otherwise.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
+            "Examples:\n  clickstream verify\n  clickstream verify --kafka localhost:9092 --window 1m --slide 5s\n  clickstream verify --json | jq .verdict\n\nReads events and results while the pipeline runs, or of any Kafka that holds the topics. Windows, rules and the log\nare those of the last `up` in the data directory, unless options say otherwise; for windows and rules, environment and\nfile do not.\n\nExit codes: 0 proven, 1 refuted, 2 could not check.",
             &[COUNTING, LOG_KEYS, &["duration"]].concat(),
         ).arg(Arg::new("follow").long("follow").action(ArgAction::SetTrue).help("Go on proving while the pipeline runs; ends when refuted, or after --duration")))
         .subcommand(

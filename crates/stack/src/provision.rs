@@ -13,14 +13,18 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use crate::error::{Result, StackError};
-use crate::java::find_maven;
+use crate::java::{find_java, find_maven};
+use crate::layout::Layout;
 use crate::observer::{Observer, Progress};
+use crate::stack::StackConfig;
 
 /// One of the two runtimes.
 #[derive(Clone, Copy, Debug)]
 pub struct Runtime {
     /// Name for people.
     pub name: &'static str,
+    /// Its directory among the runtimes of a data directory.
+    pub dir: &'static str,
     /// Text of its `pom.xml`.
     pub pom: &'static str,
     /// Artifacts it consists of (roughly), for the progress bar.
@@ -29,10 +33,10 @@ pub struct Runtime {
 
 /// Apache Kafka.
 pub const KAFKA: Runtime =
-    Runtime { name: "Kafka", pom: include_str!("../runtime/kafka/pom.xml"), expected: 95 };
+    Runtime { name: "Kafka", dir: "kafka", pom: include_str!("../runtime/kafka/pom.xml"), expected: 95 };
 /// Apache Flink with the SQL Gateway.
 pub const FLINK: Runtime =
-    Runtime { name: "Flink", pom: include_str!("../runtime/flink/pom.xml"), expected: 66 };
+    Runtime { name: "Flink", dir: "flink", pom: include_str!("../runtime/flink/pom.xml"), expected: 66 };
 
 const ATTEMPTS: u32 = 3;
 
@@ -81,11 +85,21 @@ pub async fn provision(runtime: Runtime, dir: &Path, observer: &dyn Observer) ->
     }))
 }
 
-/// Whether what is missing in a data directory can be fetched: Maven is needed only for that.
-pub fn check_maven(data_dir: &Path) -> Result<()> {
-    let runtime = crate::layout::Layout::new(data_dir).runtime();
-    let complete = is_complete(KAFKA, &runtime.join("kafka")) && is_complete(FLINK, &runtime.join("flink"));
-    if complete { Ok(()) } else { find_maven().map(|_| ()) }
+/// Whether Java is there for what `config` starts, and Maven for what of that is not fetched yet. What runs elsewhere needs neither.
+pub fn check(config: &StackConfig) -> Result<()> {
+    if !config.runtimes().is_empty() {
+        find_java()?;
+    }
+    if !missing(config).is_empty() {
+        find_maven()?;
+    }
+    Ok(())
+}
+
+/// The runtimes that `config` starts and that its data directory does not hold yet.
+pub fn missing(config: &StackConfig) -> Vec<Runtime> {
+    let dir = Layout::new(&config.data_dir).runtime();
+    config.runtimes().into_iter().filter(|runtime| !is_complete(*runtime, &dir.join(runtime.dir))).collect()
 }
 
 /// Whether `dir` holds everything a manifest of this very `pom.xml` lists.

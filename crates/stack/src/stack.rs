@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::observer::{Observer, Progress};
 use crate::ports::{self, Wanted, free_port};
-use crate::provision::{self, provision};
+use crate::provision::{self, Runtime, provision};
 use crate::supervisor::{Component, State, Supervisor};
 use crate::{java, memory};
 
@@ -50,6 +50,17 @@ pub struct StackConfig {
     pub execution: Execution,
 }
 
+impl StackConfig {
+    /// What is started here, and not used where it runs already.
+    pub fn runtimes(&self) -> Vec<Runtime> {
+        let ours = [
+            (provision::KAFKA, self.external_kafka.is_none()),
+            (provision::FLINK, self.external_flink.is_none()),
+        ];
+        ours.into_iter().filter(|(_, is_ours)| *is_ours).map(|(runtime, _)| runtime).collect()
+    }
+}
+
 /// A running stack.
 pub struct Stack {
     kafka: Option<Supervisor>,
@@ -74,8 +85,7 @@ impl Stack {
         let layout = Layout::prepare(&config.data_dir)?;
         let lock = Lock::acquire(&layout)?;
         ports::check_after(layout.root(), &wanted_ports(&config)).await?;
-        let needs_jvm = config.external_kafka.is_none() || config.external_flink.is_none();
-        let java = if needs_jvm { Some(java::find_java()?) } else { None };
+        let java = if config.runtimes().is_empty() { None } else { Some(java::find_java()?) };
         let runtime = layout.runtime();
         // one after the other: two Mavens on one local repository may step on each other
         let kafka_lib = match config.external_kafka {

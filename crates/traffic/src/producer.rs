@@ -204,6 +204,9 @@ pub enum ProducerError {
     /// Kafka did not take everything before the deadline.
     #[error("{0} events were not acknowledged by Kafka in time; is the broker running?")]
     Unflushed(u64),
+    /// All events are acknowledged, or there were none, but not all heartbeats.
+    #[error("Kafka did not acknowledge heartbeats within {} ms; is the broker running, and may we write to {}?", .0.as_millis(), topic::EVENTS)]
+    Heartbeats(Duration),
 }
 
 /// A connection that sends events and heartbeats. Cheap to clone.
@@ -248,6 +251,12 @@ impl Producer {
             self.beat(partition, &value);
         }
         self.flush(Duration::from_secs(10)).await
+    }
+
+    /// Events that are neither acknowledged nor given up. The counts may be of slightly different moments.
+    fn outstanding(&self) -> u64 {
+        let Counts { sent, acknowledged, failed } = self.counts();
+        sent.saturating_sub(acknowledged.saturating_add(failed))
     }
 
     /// Sends records, each with its key, if it has one; the answer comes when **all** of them are acknowledged, or one was given up.
@@ -368,13 +377,12 @@ impl EventSink for Producer {
 
     async fn flush(&self, patience: Duration) -> Result<(), ProducerError> {
         let inner = Arc::clone(&self.inner);
-        let flushed = tokio::task::spawn_blocking(move || inner.flush(patience)).await;
-        match flushed {
+        match tokio::task::spawn_blocking(move || inner.flush(patience)).await {
             Ok(Ok(())) => Ok(()),
-            _ => {
-                let counts = self.counts();
-                Err(ProducerError::Unflushed(counts.sent - counts.acknowledged - counts.failed))
-            }
+            _ => Err(match self.outstanding() {
+                0 => ProducerError::Heartbeats(patience),
+                events => ProducerError::Unflushed(events),
+            }),
         }
     }
 }
@@ -391,4 +399,21 @@ pub fn now_us() -> i64 {
 /// Milliseconds of [`now_us`] as a [`Timestamp`].
 pub fn now() -> Timestamp {
     Timestamp(micros() / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kafka_that_is_away_is_told_as_what_it_is() {
+        let producer = Producer::connect("127.0.0.1:1", 2).unwrap();
+        let patience = Duration::from_millis(100);
+        producer.beat(0, b"{}");
+        let error = producer.flush(patience).await.unwrap_err().to_string();
+        assert!(error.contains("heartbeats within 100 ms") && error.contains(topic::EVENTS), "{error}");
+        producer.send("/", b"{}", now_us(), None).await.unwrap();
+        let error = producer.flush(patience).await.unwrap_err();
+        assert!(matches!(error, ProducerError::Unflushed(1)), "{error}");
+    }
 }

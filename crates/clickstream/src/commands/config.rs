@@ -29,6 +29,8 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         let value = match (*key, setting.value.as_str()) {
             ("data_dir", "") => config.stack.data_dir.display().to_string(),
             ("taskmanager_heap", "auto") => format!("auto: {} MB", config.stack.task_heap_mib),
+            // where nobody gave it, it follows from the window
+            ("retention", _) => format!("{}h", config.stack.retention_hours),
             (_, "") => "–".into(),
             (_, value) => value.into(),
         };

@@ -6,11 +6,11 @@ use anyhow::Result;
 use clickstream_stack::layout::{Layout, free_space};
 use clickstream_stack::lock::Lock;
 use clickstream_stack::ports::{self, Wanted};
-use clickstream_stack::{java, memory, provision};
+use clickstream_stack::{StackConfig, java, memory, provision};
 use console::style;
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Config, Engine};
 
 struct Check {
     name: &'static str,
@@ -44,45 +44,22 @@ pub fn run(config: &Config) -> Result<ExitCode> {
 fn checks(config: &Config) -> Vec<Check> {
     let stack = &config.stack;
     let layout = Layout::new(&stack.data_dir);
+    // no more is asked for than what `up` would start
+    let uses = |external: bool| !external && config.engine != Engine::Embedded;
+    let (kafka, flink) = (uses(stack.external_kafka.is_some()), uses(stack.external_flink.is_some()));
     let mut checks = Vec::new();
-    checks.push(match java::find_java() {
-        Ok(found) => Check {
-            name: "Java",
-            ok: true,
-            found: format!("{} ({})", found.version, found.program.display()),
-            fix: String::new(),
-        },
-        Err(error) => problem("Java", &error.to_string()),
-    });
-    let fetched = provision::is_complete(provision::KAFKA, &layout.runtime().join("kafka"))
-        && provision::is_complete(provision::FLINK, &layout.runtime().join("flink"));
-    checks.push(match java::find_maven() {
-        Ok(found) => {
-            Check { name: "Maven", ok: true, found: found.display().to_string(), fix: String::new() }
-        }
-        Err(_) if fetched => Check {
-            name: "Maven",
-            ok: true,
-            found: "not there, and not needed: Kafka and Flink are fetched".into(),
-            fix: String::new(),
-        },
-        Err(error) => problem("Maven", &error.to_string()),
-    });
-    checks.push(Check {
-        name: "Kafka and Flink",
-        ok: true,
-        found: if fetched {
-            "fetched".into()
-        } else {
-            "not fetched yet; the first `up` does (about 200 MB)".into()
-        },
-        fix: String::new(),
-    });
+    if kafka || flink {
+        checks.extend(runtimes(stack));
+    } else {
+        let none = || "not needed: no Kafka and no Flink is started".into();
+        checks.extend([good("Java", none()), good("Maven", none())]);
+    }
     let machine = memory::machine_mib();
+    let state = format!("; the Flink job gets {} MB for its state", stack.task_heap_mib);
     checks.push(Check {
         name: "Memory",
-        ok: machine >= 3_500,
-        found: format!("{machine} MB; the Flink job gets {} MB for its state", stack.task_heap_mib),
+        ok: !flink || machine >= 3_500,
+        found: format!("{machine} MB{}", if flink { &state } else { "" }),
         fix: "about 2 GB are needed at 1000 events/s; lower --rate, --window or --taskmanager-heap".into(),
     });
     let existing = stack.data_dir.ancestors().find(|dir| dir.exists());
@@ -98,35 +75,53 @@ fn checks(config: &Config) -> Vec<Check> {
         fix: "2 GB are needed: free some space, or choose another --data-dir".into(),
     });
     if Lock::holder(&layout).is_some() {
-        checks.push(Check {
-            name: "Ports",
-            ok: true,
-            found: "in use by the running `up`".into(),
-            fix: String::new(),
-        });
+        checks.push(good("Ports", "in use by the running `up`".into()));
         return checks;
     }
     let collector = config.collector.as_ref().map_or(0, |collector| collector.port);
     for (used, port, purpose, flag) in [
-        (stack.external_kafka.is_none(), stack.kafka_port, "Kafka", "kafka-port"),
-        (stack.external_flink.is_none(), stack.flink_port, "Flink", "flink-port"),
-        (stack.external_flink.is_none(), stack.gateway_port, "the SQL Gateway", "gateway-port"),
+        (kafka, stack.kafka_port, "Kafka", "kafka-port"),
+        (flink, stack.flink_port, "Flink", "flink-port"),
+        (flink, stack.gateway_port, "the SQL Gateway", "gateway-port"),
         (config.http_port != 0, config.http_port, "the dashboard", "http-port"),
         (collector != 0, collector, "the collector", "collector-port"),
     ] {
         if used {
             checks.push(match ports::check(&[Wanted { port, purpose, flag }]) {
-                Ok(()) => Check {
-                    name: "Port",
-                    ok: true,
-                    found: format!("{port} for {purpose} is free"),
-                    fix: String::new(),
-                },
+                Ok(()) => good("Port", format!("{port} for {purpose} is free")),
                 Err(error) => problem("Port", &error.to_string()),
             });
         }
     }
     checks
+}
+
+/// What is needed to run what `up` starts of Kafka and Flink, which is one of them at least.
+fn runtimes(stack: &StackConfig) -> [Check; 3] {
+    let missing = provision::missing(stack);
+    let java = match java::find_java() {
+        Ok(found) => good("Java", format!("{} ({})", found.version, found.program.display())),
+        Err(error) => problem("Java", &error.to_string()),
+    };
+    let maven = match java::find_maven() {
+        Ok(found) => good("Maven", found.display().to_string()),
+        Err(_) if missing.is_empty() => {
+            good("Maven", "not there, and not needed: what is started is fetched".into())
+        }
+        Err(error) => problem("Maven", &error.to_string()),
+    };
+    let names: Vec<&str> = missing.iter().map(|runtime| runtime.name).collect();
+    let fetched = match names.is_empty() {
+        true => "fetched".into(),
+        false => {
+            format!("{} not fetched yet; the first `up` does (about 100 MB each)", names.join(" and "))
+        }
+    };
+    [java, maven, good("Kafka and Flink", fetched)]
+}
+
+fn good(name: &'static str, found: String) -> Check {
+    Check { name, ok: true, found, fix: String::new() }
 }
 
 /// The first line of an error is what was found, the rest how to mend it.

@@ -28,6 +28,7 @@ use clap::ArgMatches;
 use clickstream_event::Timestamp;
 use clickstream_traffic::ProducerError;
 pub use explain::text as explain_text;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::config::layers::Settings;
@@ -108,26 +109,46 @@ fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-/// Waits for Ctrl-C, the signal `down` sends, or that nobody reads any more what is printed.
+/// Waits for Ctrl-C, the signal `down` sends, that the terminal is closed, or that nobody reads any more what is printed.
 async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut stream) => {
-                stream.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        () = signalled(SignalKind::terminate()) => {}
+        () = hung_up() => {}
         () = reader_gone() => {}
     }
     let terminal = console::Term::stderr();
     if terminal.is_term() {
         // away with the ^C that the terminal shows
         let _ = terminal.clear_line();
+    }
+}
+
+async fn signalled(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut stream) => {
+            stream.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Waits until the terminal is closed; for ever, where whoever started us wants us to outlive it.
+async fn hung_up() {
+    match ignores_hang_up() {
+        true => std::future::pending().await,
+        false => signalled(SignalKind::hangup()).await,
+    }
+}
+
+/// Whether we were started as by `nohup`, which a handler of ours would undo.
+#[allow(unsafe_code)] // sigaction(2) has no safe wrapper in the standard library
+fn ignores_hang_up() -> bool {
+    // SAFETY: an all-zero sigaction is valid, it outlives the call, and without a new action the call changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
     }
 }
 
@@ -162,8 +183,27 @@ async fn over(duration: Option<Duration>) {
     }
 }
 
+/// The sample traffic, if there is any, with how many records it sent or why it ended.
+type Traffic = Option<JoinHandle<Result<u64, ProducerError>>>;
+
+/// Waits until the sample traffic fails, and says why; for ever, where there is none or it ends well. What has ended is taken out.
+async fn traffic_failed(traffic: &mut Traffic) -> anyhow::Error {
+    if let Some(running) = traffic {
+        let ended = running.await;
+        *traffic = None;
+        let why = match ended {
+            Ok(Ok(_)) => return std::future::pending().await,
+            Ok(Err(error)) => anyhow::Error::from(error),
+            Err(error) => error.into(),
+        };
+        tracing::error!(why = crate::explain(&why), "the sample traffic ended");
+        return why.context("the sample traffic ended by itself; the next `up` sends some again");
+    }
+    std::future::pending().await
+}
+
 /// Waits for a generator that was told to stop, if there is one; how it ended is for the log.
-async fn end_generator(generator: Option<JoinHandle<Result<u64, ProducerError>>>) {
+async fn end_generator(generator: Traffic) {
     let Some(generator) = generator else { return };
     match tokio::time::timeout(Duration::from_secs(4), generator).await {
         Ok(Ok(Err(error))) => tracing::warn!(%error, "the generator did not end well"),
@@ -235,7 +275,21 @@ fn facts<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String 
 
 #[cfg(test)]
 mod tests {
-    use super::length;
+    use super::*;
+
+    #[tokio::test]
+    async fn traffic_that_fails_says_why() {
+        let failing = async { Err(ProducerError::Closed("the disk is full".into())) };
+        let mut traffic = Some(tokio::spawn(failing));
+        let why = crate::explain(&traffic_failed(&mut traffic).await);
+        assert!(why.contains("the sample traffic ended") && why.contains("the disk is full"), "{why}");
+        // it can be asked and ended again
+        for mut traffic in [traffic, Some(tokio::spawn(async { Ok(5) }))] {
+            let asked = tokio::time::timeout(Duration::from_millis(50), traffic_failed(&mut traffic)).await;
+            assert!(asked.is_err() && traffic.is_none());
+            end_generator(traffic).await;
+        }
+    }
 
     #[test]
     fn lengths_of_time_for_people() {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use clickstream_stack::StackError;
 use clickstream_stack::layout::Layout;
 use clickstream_stack::lock::Lock;
 
@@ -14,16 +15,14 @@ use crate::console::hints;
 pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
     let layout = Layout::new(&config.stack.data_dir);
     let root = layout.root();
+    let in_use = |holder: &str| {
+        let down = hints::about(config, "down");
+        ConfigError(format!("{} is in use by process {holder}: stop it first with `{down}`", root.display()))
+    };
     if let Some(pid) = Lock::holder(&layout) {
-        return Err(ConfigError(format!(
-            "{} is in use by process {pid}: stop it first with `{}`",
-            root.display(),
-            hints::about(config, "down")
-        ))
-        .into());
+        return Err(in_use(&pid.to_string()).into());
     }
-    let ours = layout.everything();
-    if ours.is_empty() {
+    if layout.everything().is_empty() {
         say!("nothing to delete in {}", root.display());
         return Ok(ExitCode::SUCCESS);
     }
@@ -43,6 +42,24 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
+    match delete(&layout) {
+        Err(error) => match error.downcast_ref() {
+            Some(StackError::Locked { holder, .. }) => return Err(in_use(holder).into()),
+            _ => return Err(error),
+        },
+        Ok(()) => say!("deleted everything of clickstream in {}", root.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Deletes everything, unless somebody works there: an `up` may have begun while the question waited for its answer.
+fn delete(layout: &Layout) -> Result<()> {
+    let (root, run) = (layout.root(), layout.run());
+    std::fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
+    let _lock = Lock::acquire(layout)?;
+    let (last, mut ours): (Vec<_>, Vec<_>) = layout.everything().into_iter().partition(|dir| *dir == run);
+    // the lock lies there, and must keep others out until nothing else is left
+    ours.extend(last);
     for dir in &ours {
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot delete {}", dir.display()))?;
     }
@@ -51,6 +68,26 @@ pub fn run(config: &Config, yes: bool) -> Result<ExitCode> {
     if !layout.everything().is_empty() {
         bail!("something in {} was created again meanwhile", root.display());
     }
-    say!("deleted everything of clickstream in {}", root.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_deleted_under_an_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("data");
+        let layout = Layout::prepare(&root).unwrap();
+        std::fs::create_dir_all(layout.kafka()).unwrap();
+        // it began after purge had looked
+        let up = Lock::acquire(&layout).unwrap();
+        let error = delete(&layout).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(StackError::Locked { .. })), "{error}");
+        assert!(layout.kafka().exists() && layout.runtime().exists());
+        drop(up);
+        delete(&layout).unwrap();
+        assert!(!root.exists());
+    }
 }

@@ -20,6 +20,7 @@ use crate::memory;
 use crate::results;
 use crate::run_state::RunState;
 use crate::serving::pipeline::Reporter;
+use crate::serving::reporting::Reporting;
 use crate::serving::{self, Serving};
 
 use super::watching::{Watching, every};
@@ -68,7 +69,7 @@ async fn report(
     log_file: PathBuf,
 ) {
     let log = KafkaLog::new(kafka);
-    let mut reporter = Reporter::new(config, "flink", Box::new(log.clone()), None);
+    let mut reporting = Reporting::new(Reporter::new(config, "flink", Box::new(log.clone()), None));
     let to_prove = log.clone();
     let proof = proving::start(config, Box::new(move || Box::new(to_prove.clone())), shutdown.clone());
     memory::trim_regularly();
@@ -86,26 +87,31 @@ async fn report(
                 // nobody looks at them here, but they would pile up
                 seen.windows();
                 seen.second();
-                let answers = tokio::task::block_in_place(|| log.answers(ANSWERS_WITHIN));
-                seen.footer.trouble = if answers { String::new() } else { format!("Kafka at {kafka} does not answer") };
-                // whoever runs the pipeline may run Flink too: nothing here depends on it
-                let component = Component {
-                    name: "kafka".into(),
-                    pid: None,
-                    state: if answers { State::External } else { State::Failed },
-                    restarts: 0,
-                    address: kafka.to_owned(),
-                    log: None,
-                };
-                let components = [component, RunState::ourselves(log_file.clone(), serving.url())];
-                serving.status(match answers {
-                    true => {
-                        let reasons = seen.reasons();
-                        tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, None))
+                let ourselves = RunState::ourselves(log_file.clone(), serving.url());
+                let (log, kafka) = (log.clone(), kafka.to_owned());
+                let (mut footer, reasons) = (seen.footer.clone(), seen.reasons());
+                reporting.begin(move |reporter| {
+                    let answers = log.answers(ANSWERS_WITHIN);
+                    if !answers {
+                        footer.trouble = format!("Kafka at {kafka} does not answer");
                     }
-                    false => reporter.unreachable(&seen.footer, &components),
+                    // whoever runs the pipeline may run Flink too: nothing here depends on it
+                    let component = Component {
+                        name: "kafka".into(),
+                        pid: None,
+                        state: if answers { State::External } else { State::Failed },
+                        restarts: 0,
+                        address: kafka,
+                        log: None,
+                    };
+                    let components = [component, ourselves];
+                    match answers {
+                        true => reporter.report(&footer, &components, reasons, None),
+                        false => reporter.unreachable(&footer, &components),
+                    }
                 });
             }
+            status = reporting.done() => serving.status(status),
         }
     }
 }

@@ -10,7 +10,7 @@ use clickstream_event::{Timestamp, topic};
 use clickstream_stack::layout::Layout;
 use clickstream_stack::lock::Lock;
 use clickstream_stack::supervisor::{Component, State};
-use clickstream_stack::{Stack, StackError, java, provision};
+use clickstream_stack::{Stack, StackError, provision};
 use clickstream_traffic::{Generator, Producer, heartbeat};
 use console::style;
 use tokio::net::TcpListener;
@@ -28,10 +28,13 @@ use crate::memory;
 use crate::results::{self, Arrived};
 use crate::run_state::{JobState, RunState};
 use crate::serving::pipeline::Reporter;
+use crate::serving::reporting::Reporting;
 use crate::serving::{self, Serving};
 
 use super::watching::{Watching, every};
-use super::{addresses, end_generator, facts, interrupted, over, proving, up_embedded, what_comes};
+use super::{
+    addresses, end_generator, facts, interrupted, over, proving, traffic_failed, up_embedded, what_comes,
+};
 
 /// Runs until Ctrl-C, `down`, the end of `--duration`, or a failure that does not heal.
 pub async fn run(mut config: Config) -> Result<ExitCode> {
@@ -139,10 +142,7 @@ fn choose_engine(config: &Config) -> Result<Choice> {
         }
         return Ok(Choice::Embedded { instead_of: None });
     }
-    if config.stack.external_kafka.is_some() && config.stack.external_flink.is_some() {
-        return Ok(Choice::Flink);
-    }
-    match java::find_java().and_then(|_| provision::check_maven(&config.stack.data_dir)) {
+    match provision::check(&config.stack) {
         Ok(()) => Ok(Choice::Flink),
         // who names a Kafka or a Flink does not want another engine
         Err(error)
@@ -197,7 +197,7 @@ async fn serve(
         let shutdown = shutdown.clone();
         async move { results::follow(&kafka, rows, shutdown).await }
     });
-    let generator = config.generate.then(|| {
+    let mut generator = config.generate.then(|| {
         tokio::spawn(Generator::new(config.generator.clone(), producer.clone()).run(shutdown.clone()))
     });
     let log = KafkaLog::new(stack.kafka_address());
@@ -211,8 +211,10 @@ async fn serve(
         Reporter::new(config, "flink", Box::new(log.clone()), collector.as_ref().map(Collecting::collector));
     let proof = proving::start(config, Box::new(move || Box::new(log.clone())), shutdown.clone());
     let outcome = tokio::select! {
-        outcome = show(config, stack, &producer, site, arrivals, proof, (serving, reporter)) => outcome,
+        outcome = show(config, stack, &producer, site, arrivals, proof, (serving, Reporting::new(reporter))) => outcome,
         () = stack.watch() => Ok(()),
+        // by the same producer go the heartbeats, without which there are no results
+        why = traffic_failed(&mut generator) => Err(why),
         () = interrupted() => Ok(()),
         () = over(config.duration) => Ok(()),
     };
@@ -226,7 +228,8 @@ async fn serve(
     outcome
 }
 
-/// Shows windows as they come and figures every second, until a component fails for good.
+/// Shows windows as they come and figures every second, until a component fails for good. Waits for nothing on this thread: what else
+/// can end `up` is polled by it too.
 async fn show(
     config: &Config,
     stack: &Stack,
@@ -234,7 +237,7 @@ async fn show(
     site: String,
     mut arrivals: mpsc::Receiver<Arrived>,
     proof: Arc<Mutex<ProofState>>,
-    (serving, mut reporter): (&Serving, Reporter),
+    (serving, mut reporting): (&Serving, Reporting),
 ) -> Result<()> {
     let mut live = Live::new(config.json, site, config.view);
     let mut seen = Watching::new(proof, config.stack.job.session_gap_ms, Timestamp::now());
@@ -267,26 +270,31 @@ async fn show(
                     let latency = producer.latency(true);
                     seen.footer.log_latency_p99 = (config.generate && latency.count > 0).then_some(latency.p99);
                 }
-                silence.see(counts.acknowledged, counts.sent - counts.failed);
-                let told = stack.job().telemetry();
-                reporter.told(told.as_deref());
-                let watermark = told.and_then(|told| told.watermark);
+                silence.see(counts.acknowledged, counts.sent.saturating_sub(counts.failed));
                 let slide = Duration::from_millis(config.stack.job.windows.slide_ms() as u64);
                 let silent_for = Some(seen.silent_for()).filter(|time| *time > slide * 2 + Duration::from_secs(5));
                 let waits_for_events = !config.generate && seen.footer.lag == Some(0);
                 seen.footer.trouble = trouble(stack, silent_for, waits_for_events, producer, &silence);
                 live.footer(&seen.footer);
                 write_state(stack, serving.url(), &seen.footer);
-                // a broker that is away would be waited for
+                // whether a Kafka of somebody else is there, its answer has to tell
                 if stack.kafka_is_up() {
+                    let told = stack.job().telemetry();
                     let components = all_components(stack, serving.url());
-                    let reasons = seen.reasons();
-                    let status = tokio::task::block_in_place(|| reporter.report(&seen.footer, &components, reasons, watermark));
-                    let lags = status.partitions.iter().map(|partition| partition.lag);
-                    seen.footer.lag = lags.sum();
-                    live.log_begins(reporter.log_begins());
-                    serving.status(status);
+                    let (footer, reasons) = (seen.footer.clone(), seen.reasons());
+                    reporting.begin(move |reporter| {
+                        reporter.told(told.as_deref());
+                        let watermark = told.and_then(|told| told.watermark);
+                        reporter.report(&footer, &components, reasons, watermark)
+                    });
                 }
+            }
+            status = reporting.done() => {
+                let lags = status.partitions.iter().map(|partition| partition.lag);
+                // of a log that does not answer it is not known
+                seen.footer.lag = lags.sum::<Option<i64>>().filter(|_| status.state != "unreachable");
+                live.log_begins(reporting.log_begins());
+                serving.status(status);
             }
         }
     }

@@ -275,7 +275,7 @@ pub const KEYS: &[Key] = &[
         Form::Value("TIME"),
         "24h",
         STACK,
-        "How long events, results and dead letters are kept, in whole hours",
+        "How long events, results and dead letters are kept, in whole hours, two windows at least; where it is not given, as long as two windows if that is more. With --kafka it holds for topics that are created; those that are there keep theirs",
     ),
     key(
         "data_dir",

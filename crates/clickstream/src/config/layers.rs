@@ -132,6 +132,11 @@ impl Settings {
         self.0.get(name).cloned().unwrap_or(Setting { value: String::new(), source: "default".into() })
     }
 
+    /// Whether it stands on the command line.
+    pub fn is_flag(&self, name: &str) -> bool {
+        self.get(name).source.starts_with("--")
+    }
+
     /// Whether somebody chose it, wherever.
     pub fn is_given(&self, name: &str) -> bool {
         self.get(name).source != "default"

@@ -160,16 +160,20 @@ impl Config {
                 "two windows at least are needed, or nothing could be compared, and no more than --history",
             ));
         }
-        let retention = read.time("retention")?;
+        let mut retention = read.time("retention")?;
+        if !settings.is_given("retention") {
+            retention = retention.max(Duration::from_secs(least.as_secs().div_ceil(3600) * 3600));
+        }
         if retention.as_secs() % 3600 != 0 {
             return Err(read.wrong("retention", "whole hours are needed, as 24h: Kafka counts in them"));
         }
-        if retention < window * 2 || retention.as_secs() < 3600 {
+        if retention < least || retention.as_secs() < 3600 {
             return Err(read.wrong(
                 "retention",
                 "at least one hour and two windows are needed, or a restart could not count whole windows",
             ));
         }
+        let retention_hours = retention.as_secs().div_ceil(3600) as u32;
         let max_disorder =
             read.time_within("max_disorder", Duration::from_millis(1), Duration::from_secs(60))?;
         let checkpoint_interval =
@@ -220,15 +224,17 @@ impl Config {
             )?,
             stack: StackConfig {
                 data_dir: read.text("data_dir").map_or_else(default_data_dir, PathBuf::from),
-                external_kafka: kafka,
+                external_kafka: kafka.clone(),
                 external_flink: flink,
                 kafka_port: ports[0],
                 flink_port: ports[1],
                 gateway_port: ports[2],
-                retention_hours: retention.as_secs().div_ceil(3600) as u32,
+                retention_hours,
                 topics: TopicPlan {
                     event_partitions: partitions,
                     result_partitions: read.whole("result_partitions", 1, 1_000)? as i32,
+                    // a broker of our own is told so as a whole
+                    retention_hours: kafka.is_some().then_some(retention_hours),
                 },
                 task_heap_mib,
                 task_manager_options: read

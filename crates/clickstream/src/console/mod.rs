@@ -9,4 +9,4 @@ pub mod sections;
 pub mod steps;
 pub mod window;
 
-pub use output::{emit, reader_gone, redraws};
+pub use output::{emit, reader_gone, redraws, tell};

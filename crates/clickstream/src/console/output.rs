@@ -17,6 +17,11 @@ pub fn emit(text: &str) {
     }
 }
 
+/// Prints a line on standard error. A terminal that was closed is no reason to break off: there is still something to be stopped.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Whether text on this terminal can be written over: not in a file, nor in what calls itself `dumb`, as the shells of editors do.
 pub fn redraws(term: &Term) -> bool {
     term.is_term() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")

@@ -8,7 +8,7 @@ use clickstream_stack::observer::{Observer, Progress};
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::console::redraws;
+use crate::console::{redraws, tell};
 
 /// Shows [`Progress`].
 pub struct Steps {
@@ -47,7 +47,7 @@ impl Steps {
             Mode::Terminal(all) => {
                 let _ = all.println(text);
             }
-            Mode::Plain => eprintln!("{text}"),
+            Mode::Plain => tell(text),
             Mode::Json => {}
         }
     }
@@ -98,9 +98,11 @@ impl Observer for Steps {
             (Mode::Terminal(all), Progress::Notice(text)) => {
                 let _ = all.println(format!("{} {text}", style("!").yellow()));
             }
-            (Mode::Plain, Progress::Done { message, took, .. }) => eprintln!("✓ {message} {}", seconds(took)),
-            (Mode::Plain, Progress::Notice(text)) => eprintln!("! {text}"),
-            (Mode::Plain, Progress::Started(step)) if step.contains("Maven") => eprintln!("… {step}"),
+            (Mode::Plain, Progress::Done { message, took, .. }) => {
+                tell(&format!("✓ {message} {}", seconds(took)))
+            }
+            (Mode::Plain, Progress::Notice(text)) => tell(&format!("! {text}")),
+            (Mode::Plain, Progress::Started(step)) if step.contains("Maven") => tell(&format!("… {step}")),
             (Mode::Plain, _) => {}
             (Mode::Json, Progress::Started(step)) => Self::json("step_started", &step, "", None),
             (Mode::Json, Progress::Done { step, message, took }) => {

@@ -9,7 +9,7 @@ use clickstream_event::{Timestamp, topic};
 use clickstream_kafka::offsets;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -80,6 +80,8 @@ impl KafkaLog {
             .set("group.id", "clickstream-verify")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
+            // by default it would go on at the end, as if all had been read
+            .set("auto.offset.reset", "error")
             .set("fetch.queue.backoff.ms", "10")
             .set("check.crcs", "true")
             // per partition, as each has a queue of its own: this bounds the memory
@@ -238,6 +240,9 @@ fn next<'q>(
         match queue.poll(STEP) {
             Some(Ok(message)) => return Ok(Some(message).filter(|message| message.offset() < end)),
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                bail!("retention deleted records that were about to be read: try again")
+            }
             Some(Err(error)) => return Err(error).context("Kafka does not give the next record"),
             None => {}
         }
@@ -251,5 +256,53 @@ fn next<'q>(
         if waited > PATIENCE {
             bail!("Kafka gave no record for {} s", PATIENCE.as_secs());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    use super::*;
+
+    #[test]
+    fn a_head_that_was_deleted_is_not_taken_for_read() {
+        let kafka = MockCluster::new(1).unwrap();
+        kafka.create_topic(topic::EVENTS, 1, 1).unwrap();
+        let servers = kafka.bootstrap_servers();
+        let log = KafkaLog::new(&servers);
+        let write = |records: i64| {
+            let producer: BaseProducer = clickstream_kafka::client(&servers).create().unwrap();
+            for _ in 0..records {
+                let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic::EVENTS).payload(&[0; 500_000]);
+                producer.send(record).unwrap();
+                producer.flush(Duration::from_secs(30)).unwrap();
+            }
+        };
+        let read = |bounds: &Bounds| {
+            let mut records = 0;
+            log.read(topic::EVENTS, bounds, &mut |_| {
+                records += 1;
+                Ok(())
+            })
+            .map(|()| records)
+        };
+        write(4);
+        let bounds = log.bounds(topic::EVENTS).unwrap();
+        assert_eq!((read(&bounds).unwrap(), bounds), (4, Bounds(vec![(0, 4)])));
+        // it keeps 5 MB of a partition
+        let bounds = Bounds(vec![(0, 4)]);
+        write(12);
+        let whole = log.bounds(topic::EVENTS).unwrap();
+        assert!(whole.0[0].0 >= 4, "{whole:?}");
+        let error = crate::explain(&read(&bounds).unwrap_err());
+        assert!(
+            error.contains("partition 0 of clickstream.events") && error.contains("try again"),
+            "{error}"
+        );
+        let mut opened = log.open(&[(topic::EVENTS, bounds)]).unwrap();
+        assert!(opened[0].1.next(&mut |_| ()).is_err());
+        assert_eq!(read(&whole).unwrap(), whole.len());
     }
 }

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`rows`] | brings the rows, of Kafka or of the log in files, from where an earlier run stopped |
 //! | [`pipeline`] | brings what the pipeline is doing, once a second |
+//! | [`reporting`] | does so beside a loop that must not wait |
 
 pub mod pipeline;
+pub mod reporting;
 pub mod rows;
 
 use std::path::Path;

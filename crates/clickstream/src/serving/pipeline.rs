@@ -64,7 +64,7 @@ impl Reporter {
         }
     }
 
-    /// The figures now. Looks at the log: not for a thread that must not wait.
+    /// The figures now; as of the time before, where the log does not answer. Looks at the log: not for a thread that must not wait.
     pub fn report(
         &mut self,
         footer: &Footer,
@@ -72,7 +72,13 @@ impl Reporter {
         reasons: BTreeMap<String, u64>,
         watermark: Option<Timestamp>,
     ) -> PipelineStatus {
-        let bounds = self.log.bounds(topic::EVENTS).unwrap_or_default();
+        let bounds = match self.log.bounds(topic::EVENTS) {
+            Ok(bounds) => bounds,
+            Err(error) => {
+                tracing::debug!(why = crate::explain(&error), "the log cannot be asked");
+                return self.unreachable(footer, components);
+            }
+        };
         if self.log_begins.is_none() && bounds.len() > 0 {
             self.log_begins = logs::first_arrival(self.log.as_ref(), &bounds).ok().flatten();
         }

@@ -2,8 +2,13 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::harness::{binary, text};
+use serde_json::Value;
+
+use crate::embedded::Running;
+use crate::harness::{binary, signal, text, until};
 
 fn refused(arguments: &[&str], words: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
@@ -49,6 +54,7 @@ fn bad_input_is_explained() {
     refused(&["chaos", "inject", "late"], &["nothing runs in", "clickstream up"]);
     refused(&["chaos", "pause", "kafka", "--for", "ever"], &["--for is `ever`", "5s"]);
     refused(&["chaos", "inject", "late", "--count", "0"], &["--count", "1"]);
+    refused(&["generate", "--data-dir", "/tmp"], &["--data-dir"]);
     refused(&["nonsense"], &["nonsense"]);
 }
 
@@ -117,6 +123,43 @@ fn without_java_the_install_command_is_shown() {
 }
 
 #[test]
+fn nothing_is_asked_for_that_is_not_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = binary();
+        command.args(arguments).arg("--data-dir").arg(dir.path());
+        command.env("PATH", dir.path()).env_remove("JAVA_HOME").output().unwrap()
+    };
+    let checks = |options: &[&str]| {
+        let output = run(&[&["doctor", "--json"], options].concat());
+        let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        ["Java", "Maven"].map(|name| checks.iter().find(|check| check["name"] == name).unwrap()["ok"] == true)
+    };
+    let kafka = ["--kafka", "127.0.0.1:1"];
+    let flink = ["--flink", "http://127.0.0.1:1", "--flink-gateway", "http://127.0.0.1:1"];
+    assert_eq!(checks(&[]), [false, false]);
+    assert_eq!(checks(&flink), [false, false]);
+    assert_eq!(checks(&[&kafka[..], &flink].concat()), [true, true]);
+    // a Java, and of the two runtimes Flink
+    let java = dir.path().join("java");
+    std::fs::write(&java, "#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n").unwrap();
+    std::fs::set_permissions(&java, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let lib = dir.path().join("runtime/flink/lib");
+    std::fs::create_dir_all(&lib).unwrap();
+    std::fs::write(lib.join("a.jar"), b"PK\x05\x06whole").unwrap();
+    let pom = clickstream_stack::provision::FLINK.pom;
+    let manifest = serde_json::json!({ "pom": pom, "files": [["a.jar", 9]] });
+    std::fs::write(dir.path().join("runtime/flink/manifest.json"), manifest.to_string()).unwrap();
+    assert_eq!(checks(&[]), [true, false]);
+    assert_eq!(checks(&kafka), [true, true]);
+    // `up` comes as far as its ports
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = text(&run(&[&["up", "--engine", "flink", "--flink-port", &port], &kafka[..]].concat()));
+    assert!(!said.contains("Maven") && said.contains(&port), "{said}");
+}
+
+#[test]
 fn kafka_that_is_not_there_is_reported() {
     let port = clickstream_stack::ports::free_port().to_string();
     let output = binary()
@@ -159,6 +202,29 @@ fn nothing_runs_is_no_error() {
     let output = binary().args(["status", "--json", "--data-dir"]).arg(dir.path()).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["state"], "stopped");
+}
+
+#[test]
+fn a_terminal_that_is_closed_stops_everything_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("logs/clickstream.log");
+    let state = || std::fs::read_to_string(dir.path().join("run/state.json")).unwrap_or_default();
+    let running = Running::up(dir.path(), &[]);
+    until("it runs", || state().contains("running").then_some(()));
+    running.end_by(libc::SIGHUP);
+    assert!(state().contains("stopped"), "{}", state());
+    assert!(!std::fs::read_to_string(log).unwrap().contains("panicked"));
+
+    // unless it was meant to stay
+    let mut process = Command::new("nohup");
+    process.arg(binary().get_program()).args(["up", "--embedded", "--http-port", "0", "--no-collector"]);
+    process.args(["--duration", "4s", "--data-dir"]).arg(dir.path()).stdin(Stdio::null());
+    let mut staying = process.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it runs", || state().contains("running").then_some(()));
+    signal(staying.id() as i32, libc::SIGHUP);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(state().contains("running"), "{}", state());
+    assert!(staying.wait().unwrap().success());
 }
 
 #[test]

@@ -46,8 +46,13 @@ impl Running {
     }
 
     /// Ends it as Ctrl-C does.
-    pub fn interrupt(mut self) {
-        signal(self.0.id() as i32, libc::SIGTERM);
+    pub fn interrupt(self) {
+        self.end_by(libc::SIGTERM);
+    }
+
+    /// Ends it well, by a signal that asks for it.
+    pub fn end_by(mut self, by: i32) {
+        signal(self.0.id() as i32, by);
         assert!(self.0.wait().unwrap().success());
         std::mem::forget(self);
     }

@@ -239,12 +239,7 @@ impl World {
 
     /// Runs `generate` to its end.
     pub fn generate(&self, options: &[&str]) {
-        let output = binary()
-            .args(["generate", "--kafka", &self.kafka(), "--data-dir"])
-            .arg(self.dir.path())
-            .args(options)
-            .output()
-            .unwrap();
+        let output = binary().args(["generate", "--kafka", &self.kafka()]).args(options).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 

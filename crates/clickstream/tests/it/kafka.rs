@@ -30,7 +30,7 @@ impl World {
 
     /// Makes all topics.
     pub fn make_topics(&self, partitions: i32) {
-        let plan = TopicPlan { event_partitions: partitions, result_partitions: 4 };
+        let plan = TopicPlan { event_partitions: partitions, result_partitions: 4, retention_hours: None };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(topics::ensure(&self.kafka(), plan, &Silent)).unwrap();
     }

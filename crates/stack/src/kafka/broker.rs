@@ -1,6 +1,7 @@
 //! One Kafka node in KRaft mode: broker and controller in one process, no ZooKeeper.
 
 use std::fs;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -174,15 +175,30 @@ pub async fn wait_ready(
 
 fn metadata(address: &str, timeout: Duration) -> Result<(), String> {
     // a connection that was refused is retried by librdkafka after its own back-off: look first
-    if let Some(first) = address.split(',').next() {
-        use std::net::ToSocketAddrs;
-        let target =
-            first.to_socket_addrs().map_err(|e| format!("{first}: {e}"))?.next().ok_or("no such address")?;
-        std::net::TcpStream::connect_timeout(&target, timeout).map_err(|e| e.to_string())?;
-    }
+    connects(address, timeout)?;
     let consumer: BaseConsumer = clickstream_kafka::client(address).create().map_err(|e| e.to_string())?;
     let metadata = consumer.fetch_metadata(None, timeout).map_err(|e| e.to_string())?;
     if metadata.brokers().is_empty() { Err("no broker in the metadata".into()) } else { Ok(()) }
+}
+
+/// Tries all addresses of all servers in `servers` (as `host:port,host:port`), until one takes a connection within `timeout`; a name may
+/// have several, as `localhost` has `::1` and `127.0.0.1`, and each server of a cluster knows the others. The error names all of them.
+fn connects(servers: &str, timeout: Duration) -> Result<(), String> {
+    let mut failures = Vec::new();
+    for server in servers.split(',').map(str::trim) {
+        match server.to_socket_addrs() {
+            Ok(addresses) => {
+                for address in addresses {
+                    match TcpStream::connect_timeout(&address, timeout) {
+                        Ok(_) => return Ok(()),
+                        Err(error) => failures.push(format!("{address}: {error}")),
+                    }
+                }
+            }
+            Err(error) => failures.push(format!("{server}: {error}")),
+        }
+    }
+    Err(failures.join(", "))
 }
 
 /// A properties file is read as Latin-1: what is not ASCII is written by its number.
@@ -200,6 +216,35 @@ fn escaped(properties: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_server_that_answers_is_enough() {
+        let alive = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let patience = Duration::from_millis(500);
+        // nobody listens any more
+        assert!(connects(&alive.to_string(), patience).is_err());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for servers in [
+            format!("127.0.0.1:{port}"),
+            // wherever `localhost` leads first
+            format!("localhost:{port}"),
+            format!("{alive},127.0.0.1:{port}"),
+            format!("no.such.host.invalid:9092, 127.0.0.1:{port}"),
+        ] {
+            assert_eq!(connects(&servers, patience), Ok(()), "{servers}");
+        }
+        let error = connects(&format!("{alive},no.such.host.invalid:9092"), patience).unwrap_err();
+        assert!(error.contains(&alive.to_string()) && error.contains("no.such.host.invalid"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_ready_when_its_first_server_is_away() {
+        let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let kafka = rdkafka::mocking::MockCluster::new(1).unwrap();
+        let servers = format!("{away},{}", kafka.bootstrap_servers());
+        wait_ready(&servers, Duration::from_secs(30), || None).await.unwrap();
+    }
 
     #[test]
     fn paths_beyond_ascii_are_written_by_number() {

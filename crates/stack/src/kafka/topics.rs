@@ -20,9 +20,12 @@ pub struct TopicPlan {
     pub event_partitions: i32,
     /// Partitions of each result topic.
     pub result_partitions: i32,
+    /// How long new topics keep records, in hours; `None` for as long as the broker does by default, which may change at each start of
+    /// one of our own.
+    pub retention_hours: Option<u32>,
 }
 
-/// Creates what is missing, kept for as long as the broker keeps records by default, and makes sure that events carry their
+/// Creates what is missing, leaves alone how long topics that exist keep records, and makes sure that events carry their
 /// time of arrival. Returns the partitions of the events topic, which may be more or fewer than planned if it existed before.
 pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Result<i32> {
     let admin: AdminClient<DefaultClientContext> =
@@ -32,16 +35,8 @@ pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Re
         .operation_timeout(Some(Duration::from_secs(15)));
     // -1: as many as the cluster makes by default
     let copies = if is_loopback(kafka) { 1 } else { -1 };
-    let mut wanted = vec![
-        NewTopic::new(topic::EVENTS, plan.event_partitions, TopicReplication::Fixed(copies))
-            .set("message.timestamp.type", "LogAppendTime"),
-    ];
-    // a window's row may be written again after a restart, always the same: compaction keeps one
-    wanted.extend(topic::RESULTS.iter().map(|name| {
-        NewTopic::new(name, plan.result_partitions, TopicReplication::Fixed(copies))
-            .set("cleanup.policy", "compact,delete")
-    }));
-    wanted.push(NewTopic::new(topic::DEAD_LETTERS, 1, TopicReplication::Fixed(copies)));
+    let retention_ms = plan.retention_hours.map(|hours| (u64::from(hours) * 3_600_000).to_string());
+    let wanted = wanted(plan, copies, retention_ms.as_deref());
     let answers =
         admin.create_topics(&wanted, &options).await.map_err(|e| unreachable_kafka(kafka, &e.to_string()))?;
     let mut existed = false;
@@ -71,6 +66,26 @@ pub async fn ensure(kafka: &str, plan: TopicPlan, observer: &dyn Observer) -> Re
         )));
     }
     Ok(partitions)
+}
+
+/// All topics as they are created: with so many copies, and this `retention.ms`.
+fn wanted(plan: TopicPlan, copies: i32, retention_ms: Option<&str>) -> Vec<NewTopic<'_>> {
+    let new = |name, partitions| {
+        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
+        match retention_ms {
+            Some(ms) => new.set("retention.ms", ms),
+            None => new,
+        }
+    };
+    let mut wanted =
+        vec![new(topic::EVENTS, plan.event_partitions).set("message.timestamp.type", "LogAppendTime")];
+    // a window's row may be written again after a restart, always the same: compaction keeps one
+    let results = topic::RESULTS.iter();
+    wanted.extend(
+        results.map(|name| new(name, plan.result_partitions).set("cleanup.policy", "compact,delete")),
+    );
+    wanted.push(new(topic::DEAD_LETTERS, 1));
+    wanted
 }
 
 /// Lateness is decided by arrival: the broker must stamp it, whatever clock the producer has.
@@ -124,4 +139,20 @@ fn is_loopback(kafka: &str) -> bool {
 
 fn unreachable_kafka(kafka: &str, why: &str) -> StackError {
     StackError::NotReachable { what: "Kafka", address: kafka.into(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_topics_keep_records_as_long_as_the_plan_says() {
+        let plan = TopicPlan { event_partitions: 4, result_partitions: 2, retention_hours: Some(48) };
+        let all = wanted(plan, 1, Some("172800000"));
+        assert_eq!(all.len(), topic::RESULTS.len() + 2);
+        assert!(all.iter().all(|new| new.config.contains(&("retention.ms", "172800000"))), "{all:?}");
+        assert!(all[0].config.contains(&("message.timestamp.type", "LogAppendTime")));
+        let all = wanted(plan, 1, None);
+        assert!(all.iter().all(|new| new.config.iter().all(|(name, _)| *name != "retention.ms")), "{all:?}");
+    }
 }

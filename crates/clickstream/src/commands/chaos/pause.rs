@@ -52,7 +52,6 @@ pub async fn run(config: &Config, up: &Up, name: &str, time: Duration) -> Result
     let in_time = tokio::select! {
         () = tokio::time::sleep(time) => true,
         () = interrupted() => false,
-        () = hung_up() => false,
     };
     drop(stopped);
     let paused_ms = Timestamp::now().0 - at.0;
@@ -75,17 +74,6 @@ pub async fn run(config: &Config, up: &Up, name: &str, time: Duration) -> Result
     match healed {
         Some(healed) => kill::end(config, &healed, expected),
         None => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// Waits until the terminal is closed: that would end us, and leave behind what we have stopped.
-async fn hung_up() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::hangup()) {
-        Ok(mut stream) => {
-            stream.recv().await;
-        }
-        Err(_) => std::future::pending().await,
     }
 }
 
