@@ -76,11 +76,16 @@ pub fn unreadable(error: BodyError, limit: usize) -> Result<(Vec<u8>, Fault), Bo
             Duration::from_secs(1),
             "the body did not arrive in time; nothing was written. Send it again",
         ))),
-        BodyError::NoRoom => Err(Box::new(later(
-            Duration::from_secs(1),
-            "too many events wait to be written; nothing of this was. Send it again later",
-        ))),
+        BodyError::NoRoom => Err(Box::new(no_room())),
     }
+}
+
+/// What is said where there is no room for the request.
+pub fn no_room() -> Response {
+    later(
+        Duration::from_secs(1),
+        "too many events wait to be written; nothing of this was. Send it again later",
+    )
 }
 
 fn listed(bad: &[(usize, Fault)]) -> Value {

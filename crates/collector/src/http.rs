@@ -112,8 +112,14 @@ async fn take_snowplow(State(app): Shared, request: Request) -> Response {
 
 async fn take_dot(State(app): Shared, RawQuery(query): RawQuery, request: Request) -> Response {
     let sender = sender(&request);
-    let items = snowplow::read_query(query.as_deref().unwrap_or_default());
-    conclude(items_of(&app, items, sender, Held::default()).await, answer::dot)
+    let query = query.unwrap_or_default();
+    let mut held = Held::default();
+    if app.room.take(query.len(), &mut held).is_none() {
+        app.desk.counters.overloaded();
+        return answer::no_room();
+    }
+    let items = snowplow::read_query(&query);
+    conclude(items_of(&app, items, sender, held).await, answer::dot)
 }
 
 /// Reads the body, the messages in it, and has them written.
@@ -207,6 +213,41 @@ fn client(peer: IpAddr, headers: &HeaderMap) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intake::{BoxFuture, Intake, IntakeError, Record};
+
+    /// A log that takes records only while room is held for them.
+    struct WhileHeld(Room);
+
+    impl Intake for WhileHeld {
+        fn append(&self, _: Vec<Record>) -> BoxFuture<'static, Result<(), IntakeError>> {
+            let all_is_free = self.0.take(64 << 20, &mut Held::default()).is_some();
+            Box::pin(async move { if all_is_free { Err(IntakeError::Full) } else { Ok(()) } })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_in_a_query_takes_room_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Room::default();
+        let intake = Arc::new(WhileHeld(room.clone()));
+        let collector = crate::Collector::open(crate::Options::new("shop"), intake, dir.path()).unwrap();
+        let app =
+            Arc::new(App { desk: Arc::clone(&collector.desk), room: room.clone(), address: String::new() });
+        let get = || {
+            let query = RawQuery(Some("e=pv&url=https%3A%2F%2Fa.example%2Fx".into()));
+            take_dot(State(Arc::clone(&app)), query, Request::default())
+        };
+        assert_eq!(get().await.status(), StatusCode::OK, "it holds room until it is written");
+        let mut all = Held::default();
+        assert!(room.take(64 << 20, &mut all).is_some(), "and gives it back");
+        let answer = get().await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+        let counts = collector.counts();
+        assert_eq!((counts.accepted, counts.overloaded), (1, 1));
+        drop(all);
+        assert_eq!(get().await.status(), StatusCode::OK);
+    }
 
     #[test]
     fn the_client_behind_a_proxy() {

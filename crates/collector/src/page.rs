@@ -10,8 +10,8 @@ use crate::desk::Desk;
 /// The snippet as it is served: every visitor's browser loads it.
 static SNIPPET: LazyLock<String> = LazyLock::new(|| packed(include_str!("../web/c.js")));
 
-/// A script without comments, indentation, and spaces beside signs. It has no comment behind code, no regular expression, and texts
-/// only within `'`.
+/// A script without comments, indentation, spaces beside signs, and line ends behind `;`, `{` and `,`, where they mean nothing. It has
+/// no comment behind code, no regular expression, and texts only within `'`.
 fn packed(script: &str) -> String {
     let mut packed = String::with_capacity(script.len());
     let lines = script.lines().map(str::trim).filter(|line| !line.starts_with("//"));
@@ -26,7 +26,9 @@ fn packed(script: &str) -> String {
                 before = Some(c);
             }
         }
-        packed.push('\n');
+        if !packed.ends_with([';', '{', ',']) {
+            packed.push('\n');
+        }
     }
     packed
 }
@@ -102,8 +104,8 @@ mod tests {
 
     #[test]
     fn a_script_is_packed_and_its_texts_are_not() {
-        let script = "// why\n  const a = 'x + \\u0020 y', b = typeof c;\n\treturn a ? -b : 2 ** b;\n";
-        assert_eq!(packed(script), "const a='x + \\u0020 y',b=typeof c;\nreturn a?-b:2**b;\n");
+        let script = "// why\n  const a = 'x + \\u0020 y', b = typeof c;\n\tif (a) {\n d()\n }\n\treturn a ? -b : 2 ** b;\n";
+        assert_eq!(packed(script), "const a='x + \\u0020 y',b=typeof c;if(a){d()\n}\nreturn a?-b:2**b;");
         assert!(SNIPPET.len() <= 1_536, "{} bytes", SNIPPET.len());
     }
 }

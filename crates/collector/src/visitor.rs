@@ -17,6 +17,8 @@ use clickstream_event::Timestamp;
 use sha2::{Digest, Sha256};
 
 const DAY_MS: i64 = 86_400_000;
+/// From when a request came until its visitor is hashed, at most, in milliseconds; it takes far less.
+const ON_ITS_WAY_MS: i64 = 60_000;
 /// Marks ids of visits that were made here, so that they are known after a restart.
 const VISIT: &str = "c.";
 /// Visits that are remembered at most: two tables of about 100 bytes an entry.
@@ -51,7 +53,7 @@ impl Visitors {
     /// The id of a visitor, for a day.
     pub fn id(&self, site: &str, address: IpAddr, user_agent: &str, now: Timestamp) -> String {
         let mut secret = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
-        if secret.day != day(now) {
+        if secret.is_over(now) {
             *secret = renew(&self.file, now).unwrap_or_else(|error| {
                 // the old secret must not live on, even if the new one cannot be kept
                 tracing::warn!(%error, "the new salt of visitors cannot be written; after a restart visitors are new ones");
@@ -66,6 +68,18 @@ impl Visitors {
         }
         let digest = hash.finalize();
         digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Secret {
+    /// Whether a request that came at `now` needs another one.
+    ///
+    /// Requests of before midnight are hashed among those of after it. They take the new secret: the old one is gone, and to renew it
+    /// for each of them would make everybody a new visitor each time. Where a clock was set back further, the secret is renewed, or it
+    /// would live until that clock has caught up.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let ahead = self.day * DAY_MS - now.0;
+        self.day != day(now) && !(1..=ON_ITS_WAY_MS).contains(&ahead)
     }
 }
 
@@ -189,6 +203,27 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(dir.path().join("salt")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn requests_of_before_midnight_do_not_bring_the_old_day_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let midnight = (day(NOON) + 1) * DAY_MS;
+        let visitors = Visitors::open(dir.path(), NOON).unwrap();
+        let id = |at: i64| visitors.id("s", address, "UA", Timestamp(at));
+        let secret = || fs::read(dir.path().join("salt")).unwrap();
+        let yesterday = id(midnight - 1);
+        let today = id(midnight);
+        assert_ne!(today, yesterday);
+        let renewed = secret();
+        for at in [midnight - 1, midnight + 1, midnight - 20, midnight] {
+            assert_eq!(id(at), today, "{}", at - midnight);
+        }
+        assert_eq!(secret(), renewed);
+        // no secret lives longer than its day because a clock was wrong
+        let set_back = id(midnight - 2 * DAY_MS);
+        assert!(set_back != today && set_back != yesterday && secret() != renewed);
     }
 
     #[test]

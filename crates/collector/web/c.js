@@ -30,9 +30,12 @@
     send();
   };
   const view = () => {
-    if (location.href == last) return;
+    let { href, hash } = location;
+    // a fragment is a place on the page, unless it looks like a path (#/cart, #!/cart), as the collector has it
+    if (hash.replace('!', '')[1] != '/') [href] = href.split('#');
+    if (href == last) return;
     from = last || from;
-    last = location.href;
+    last = href;
     cs('page_view');
   };
   for (const name of ['pushState', 'replaceState']) {

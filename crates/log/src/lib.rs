@@ -30,12 +30,14 @@
 //! | `topic`, `log` | what the writer sees |
 //! | `commits` | waiting for a commit |
 //! | `reader` | reading, while another process writes |
+//! | `place` | how far a partition goes, and where to go on when one looks again |
 
 mod commits;
 mod error;
 mod frame;
 mod log;
 mod partition;
+mod place;
 mod reader;
 mod segment;
 mod topic;
@@ -45,7 +47,8 @@ pub use commits::Commits;
 pub use error::LogError;
 pub use frame::{HEADER_BYTES, MAX_FRAME_BYTES, Record, RecordRef};
 pub use log::{Log, Options};
-pub use reader::{Reader, bounds};
+pub use place::{Place, bounds, bounds_since};
+pub use reader::Reader;
 pub use topic::{Topic, commit_together};
 
 /// Results of this crate.

@@ -184,7 +184,7 @@ impl Partition {
         let path = segment::path(&self.dir, base);
         let file = File::open(&path).map_err(io_error("open", &path))?;
         let mut max = i64::MIN;
-        segment::headers(&file, base, |header| max = max.max(arrival(header)))
+        segment::headers(&mut Window::default(), &file, 0, base, |_, header| max = max.max(arrival(&header)))
             .map_err(io_error("read", &path))?;
         Ok(max)
     }

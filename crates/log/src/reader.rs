@@ -1,8 +1,5 @@
 //! Reading a partition, from any process, while another one writes.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::io_error;
 use crate::frame::{HEADER_BYTES, Header, Record, RecordRef, decode_record};
-use crate::segment::{self, Look};
+use crate::place::Place;
+use crate::segment::{self, Look, Segment};
 use crate::window::Window;
 use crate::{LogError, Result};
 
@@ -34,40 +32,10 @@ pub struct Reader {
     left: u32,
     /// Offset of the next record.
     next: u64,
+    /// The last frame that was made the current one.
+    place: Option<Place>,
     /// Position and length of the file when the end was found to be torn, not damaged.
     torn: Option<(u64, u64)>,
-}
-
-/// A segment open for reading.
-#[derive(Debug)]
-struct Segment {
-    base: u64,
-    path: PathBuf,
-    file: File,
-    /// A newer one exists, so this one is complete.
-    full: bool,
-    /// Bytes it had when it was opened.
-    length: u64,
-}
-
-impl Segment {
-    /// Opens the segment that begins with `base`; `None` if there is none.
-    fn open(dir: &Path, base: u64) -> Result<Option<Self>> {
-        let path = segment::path(dir, base);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(io_error("open", &path))?,
-        };
-        let full = segment::list(dir)?.last().is_some_and(|&newest| newest > base);
-        let mut segment = Self { base, path, file, full, length: 0 };
-        segment.length = segment.length_now()?;
-        Ok(Some(segment))
-    }
-
-    /// Bytes it has now.
-    fn length_now(&self) -> Result<u64> {
-        Ok(self.file.metadata().map_err(io_error("read", &self.path))?.len())
-    }
 }
 
 impl Reader {
@@ -75,16 +43,38 @@ impl Reader {
     ///
     /// The reader sees what is written, acknowledged or not; see the [crate's guarantees](crate).
     pub fn open(dir: impl AsRef<Path>, topic: &str, partition: u32, from_offset: u64) -> Result<Self> {
-        Self::open_in(partition_dir(dir.as_ref(), topic, partition), None, from_offset)
+        Self::open_from(dir, topic, partition, from_offset, None)
     }
 
-    pub(crate) fn open_in(dir: PathBuf, acknowledged: Option<Arc<AtomicU64>>, offset: u64) -> Result<Self> {
-        let segment = Self::find(&dir, offset)?;
-        let next = segment.base;
-        let window = Window::default();
-        let (position, cursor, frame_end, left) = (0, 0, 0, 0);
+    /// The same as [`open`](Self::open), where an earlier reader of the partition has left the [`place`](Self::place) that it came to:
+    /// what is before it is not read again, if it helps to find the offset and is still there.
+    pub fn open_from(
+        dir: impl AsRef<Path>,
+        topic: &str,
+        partition: u32,
+        from_offset: u64,
+        place: Option<Place>,
+    ) -> Result<Self> {
+        Self::open_in(partition_dir(dir.as_ref(), topic, partition), None, from_offset, place)
+    }
+
+    pub(crate) fn open_in(
+        dir: PathBuf,
+        acknowledged: Option<Arc<AtomicU64>>,
+        offset: u64,
+        place: Option<Place>,
+    ) -> Result<Self> {
+        let segment = Segment::find(&dir, offset)?;
+        let place = match place.filter(|place| place.header.base <= offset) {
+            Some(place) => place.if_there(&segment)?,
+            None => None,
+        };
+        // its frame is looked at again, as all of the newest segment are
+        let (position, next) = place.map_or((0, segment.base), |place| (place.at, place.header.base));
+        let (cursor, frame_end) = (position, position);
+        let (window, left, torn) = (Window::default(), 0, None);
         let mut reader =
-            Self { dir, acknowledged, segment, window, position, cursor, frame_end, left, next, torn: None };
+            Self { dir, acknowledged, segment, window, position, cursor, frame_end, left, next, place, torn };
         reader.go_to(offset)?;
         Ok(reader)
     }
@@ -112,9 +102,14 @@ impl Reader {
         self.next
     }
 
+    /// The frame it came to, for [`open_from`](Self::open_from); `None` before the first one.
+    pub fn place(&self) -> Option<Place> {
+        self.place
+    }
+
     /// Goes to `offset`, which may be the end. After an error the reader stands anywhere before it.
     pub fn seek(&mut self, offset: u64) -> Result<()> {
-        let segment = Self::find(&self.dir, offset)?;
+        let segment = Segment::find(&self.dir, offset)?;
         self.enter(segment);
         self.go_to(offset)
     }
@@ -158,28 +153,6 @@ impl Reader {
     fn low(&self) -> Result<u64> {
         let low = segment::list(&self.dir)?.first().copied();
         low.ok_or_else(|| LogError::NoPartition { dir: self.dir.clone() })
-    }
-
-    /// The segment that holds `offset`, if any does.
-    fn find(dir: &Path, offset: u64) -> Result<Segment> {
-        let mut gone = None;
-        loop {
-            let bases = match segment::list(dir) {
-                Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
-                listed => listed?,
-            };
-            let Some(&low) = bases.first() else { return Err(LogError::NoPartition { dir: dir.to_owned() }) };
-            let Some(&base) = bases.iter().rev().find(|base| **base <= offset) else {
-                return Err(LogError::BelowLow { dir: dir.to_owned(), offset, low });
-            };
-            if let Some(segment) = Segment::open(dir, base)? {
-                return Ok(segment);
-            }
-            // retention deleted it after it was listed; a name that stays listed is no file
-            if gone.replace(base) == Some(base) {
-                return Err(LogError::NoPartition { dir: dir.to_owned() });
-            }
-        }
     }
 
     fn enter(&mut self, segment: Segment) {
@@ -247,6 +220,7 @@ impl Reader {
                     if self.acknowledged().is_some_and(|end| header.end() > end) {
                         return Ok(false);
                     }
+                    self.place = Some(Place { segment: self.segment.base, at: self.position, header });
                     self.cursor = self.position + HEADER_BYTES as u64;
                     self.position += header.size() as u64;
                     self.frame_end = self.position;
@@ -333,21 +307,7 @@ impl Reader {
     }
 }
 
-/// The first offset of a partition, and the one after its last record; for a process that does not write.
-///
-/// Reads headers, and the last frame whole.
-pub fn bounds(dir: impl AsRef<Path>, topic: &str, partition: u32) -> Result<Range<u64>> {
-    let dir = partition_dir(dir.as_ref(), topic, partition);
-    let Segment { base, path, file, .. } = Reader::find(&dir, u64::MAX)?;
-    let (mut at, mut size, mut end) = (0, 0, base);
-    segment::headers(&file, base, |header| (at, size, end) = (at + size, header.size() as u64, header.base))
-        .and_then(|_| segment::look(&mut Window::default(), &file, at, end))
-        .map(|last| end = last.header().map_or(end, |header| header.end()))
-        .map_err(io_error("read", &path))?;
-    let low = segment::list(&dir)?.first().copied().unwrap_or(base);
-    Ok(low.min(end)..end)
-}
-
-fn partition_dir(dir: &Path, topic: &str, partition: u32) -> PathBuf {
+/// Where a partition's segments are.
+pub(crate) fn partition_dir(dir: &Path, topic: &str, partition: u32) -> PathBuf {
     dir.join(topic).join(partition.to_string())
 }

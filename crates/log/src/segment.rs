@@ -1,14 +1,14 @@
-//! Segment files: their names, and looking for frames in one.
+//! Segment files: their names, finding the one of an offset, and looking for frames in one.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::error::io_error;
 use crate::frame::{HEADER_BYTES, Header, MAGIC};
 use crate::window::Window;
+use crate::{LogError, Result};
 
 /// Bytes searched at once for the beginning of a frame.
 const SEARCH: usize = 64 * 1024;
@@ -28,6 +28,60 @@ pub(crate) fn list(partition: &Path) -> Result<Vec<u64>> {
     }
     bases.sort_unstable();
     Ok(bases)
+}
+
+/// A segment open for reading.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub base: u64,
+    pub path: PathBuf,
+    pub file: File,
+    /// A newer one exists, so this one is complete.
+    pub full: bool,
+    /// Bytes it had when it was opened.
+    pub length: u64,
+}
+
+impl Segment {
+    /// Opens the segment that begins with `base`; `None` if there is none.
+    pub fn open(dir: &Path, base: u64) -> Result<Option<Self>> {
+        let path = path(dir, base);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(io_error("open", &path))?,
+        };
+        let full = list(dir)?.last().is_some_and(|&newest| newest > base);
+        let mut segment = Self { base, path, file, full, length: 0 };
+        segment.length = segment.length_now()?;
+        Ok(Some(segment))
+    }
+
+    /// Opens the segment that holds `offset`, if any does; of an offset beyond the end, the newest.
+    pub fn find(dir: &Path, offset: u64) -> Result<Self> {
+        let mut gone = None;
+        loop {
+            let bases = match list(dir) {
+                Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
+                listed => listed?,
+            };
+            let Some(&low) = bases.first() else { return Err(LogError::NoPartition { dir: dir.to_owned() }) };
+            let Some(&base) = bases.iter().rev().find(|base| **base <= offset) else {
+                return Err(LogError::BelowLow { dir: dir.to_owned(), offset, low });
+            };
+            if let Some(segment) = Self::open(dir, base)? {
+                return Ok(segment);
+            }
+            // retention deleted it after it was listed; a name that stays listed is no file
+            if gone.replace(base) == Some(base) {
+                return Err(LogError::NoPartition { dir: dir.to_owned() });
+            }
+        }
+    }
+
+    /// Bytes it has now.
+    pub fn length_now(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(io_error("read", &self.path))?.len())
+    }
 }
 
 /// What is at a place where a frame should begin.
@@ -85,12 +139,23 @@ pub(crate) fn header_at(file: &File, at: u64, file_length: u64) -> io::Result<Op
     Ok(Header::decode(&bytes).filter(|h| at + h.size() as u64 <= file_length))
 }
 
-/// Calls `visit` with each header from the beginning on, while they follow one another from offset `base`.
-pub(crate) fn headers(file: &File, base: u64, mut visit: impl FnMut(&Header)) -> io::Result<()> {
+/// Calls `visit` with each header and the byte it begins at, from byte `at` and offset `next` on, while they follow one another. Bodies
+/// are not looked at.
+pub(crate) fn headers(
+    window: &mut Window,
+    file: &File,
+    mut at: u64,
+    mut next: u64,
+    mut visit: impl FnMut(u64, Header),
+) -> io::Result<()> {
     let length = file.metadata()?.len();
-    let (mut at, mut next) = (0, base);
-    while let Some(header) = header_at(file, at, length)?.filter(|h| h.base == next) {
-        visit(&header);
+    // mostly there is nothing new, and then nothing is read
+    while at < length
+        && let Some(header) = Header::decode(window.read(file, at, HEADER_BYTES)?)
+        && header.base == next
+        && at + header.size() as u64 <= length
+    {
+        visit(at, header);
         at += header.size() as u64;
         next = header.end();
     }

@@ -92,7 +92,7 @@ impl Topic {
         let Some(p) = self.partitions.get(partition as usize) else {
             return Err(self.no_partition(partition));
         };
-        Reader::open_in(p.dir().to_owned(), Some(p.acknowledged().clone()), offset)
+        Reader::open_in(p.dir().to_owned(), Some(p.acknowledged().clone()), offset, None)
     }
 
     fn no_partition(&self, partition: u32) -> LogError {

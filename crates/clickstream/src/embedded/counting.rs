@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clickstream_engine::{Engine, Prepared, Verdict, Window};
 use clickstream_event::rows::{Anomaly, Session};
 use clickstream_event::{Timestamp, decode, topic};
-use clickstream_log::{Log, LogError, Options};
+use clickstream_log::{Log, Options};
 use tokio::sync::mpsc;
 
 use super::inlet::Batch;
@@ -51,20 +51,19 @@ impl Counter {
         ends: &[u64],
     ) -> Result<(Self, Vec<i64>)> {
         let (events_dir, results_dir) = (events_dir(&settings.dir), results_dir(&settings.dir));
-        // rows follow from the events, so they need not be on the disk when they can be read
+        // rows follow from the events, so they need not be on the disk when they can be read: what a power cut takes is found to be
+        // missing, and computed again
         let options = || Options { sync: false, ..Options::default() };
         let opened = || -> Result<(Log, Results)> {
             let log = Log::open(&results_dir, options())?;
-            let results = Results::open(&log, restart::last_progress(&results_dir)?)?;
-            restart::check(&results_dir)?;
+            let mut results = Results::open(&log)?;
+            let last = restart::last_progress(&results_dir)?;
+            restart::check(&results_dir, &last)?;
+            results.go_on(last);
             Ok((log, results))
         };
         let (result_log, results) = match opened() {
-            Err(error)
-                if error
-                    .downcast_ref::<LogError>()
-                    .is_some_and(|e| matches!(e, LogError::Corrupt { .. })) =>
-            {
+            Err(error) if restart::is_damage(&error) => {
                 // nothing is lost: they follow from the events
                 tracing::warn!(why = %error, "the results are damaged, as after a power cut: computing them again");
                 std::fs::remove_dir_all(&results_dir).context("cannot remove damaged results")?;

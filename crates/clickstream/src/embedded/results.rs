@@ -1,5 +1,7 @@
 //! The result topics in files, and a record of how far they have got.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clickstream_event::rows::DeadLetter;
 use clickstream_event::{Timestamp, topic};
@@ -24,6 +26,9 @@ pub struct Progress {
     /// What the watermark decides at once, sessions and anomalies, is written up to here.
     #[serde(default)]
     pub watermark: Option<Timestamp>,
+    /// Where every topic ended then: one that ends before has lost rows. A topic that is not named is not asked.
+    #[serde(default)]
+    pub ends: BTreeMap<String, u64>,
 }
 
 /// The topics, in the order they are written: whatever a kill leaves behind, where [`PROGRESS`] stands the rest stands too.
@@ -39,16 +44,23 @@ pub struct Results {
 }
 
 impl Results {
-    /// Opens the topics of a log. `last` is the newest progress there.
-    pub fn open(log: &Log, last: Progress) -> Result<Self> {
+    /// Opens the topics of a log; torn ends are cut off.
+    pub fn open(log: &Log) -> Result<Self> {
         Ok(Self {
             letters: log.topic(topic::DEAD_LETTERS, 1)?,
             rows: topic::RESULTS.iter().map(|name| log.topic(name, 1)).collect::<Result<_, _>>()?,
             progress_topic: log.topic(PROGRESS, 1)?,
-            progress: last,
+            progress: Progress::default(),
             dirty: false,
             scratch: Default::default(),
         })
+    }
+
+    /// Goes on behind `last`, the newest progress there.
+    pub fn go_on(&mut self, last: Progress) {
+        let ends = self.rows.iter().chain([&self.letters]);
+        let ends = ends.map(|topic| (topic.name().to_owned(), topic.high(0).unwrap_or(0))).collect();
+        self.progress = Progress { ends, ..last };
     }
 
     /// How far they have got.
@@ -63,8 +75,8 @@ impl Results {
             return Ok(false);
         }
         let value = serde_json::to_vec(letter)?;
-        self.letters.append(0, &record(arrival, None, &value))?;
-        self.dirty = true;
+        let offset = self.letters.append(0, &record(arrival, None, &value))?;
+        self.appended(topic::DEAD_LETTERS, offset);
         Ok(true)
     }
 
@@ -81,9 +93,16 @@ impl Results {
         value.clear();
         row.write_key(key)?;
         serde_json::to_writer(&mut *value, row)?;
-        topic.append(0, &record(now, Some(key), value))?;
-        self.dirty = true;
+        let offset = topic.append(0, &record(now, Some(key), value))?;
+        self.appended(name, offset);
         Ok(())
+    }
+
+    fn appended(&mut self, topic: &str, offset: u64) {
+        if let Some(end) = self.progress.ends.get_mut(topic) {
+            *end = offset + 1;
+        }
+        self.dirty = true;
     }
 
     /// All rows of the window that ends then are appended. `oldest_session`: the first event of all sessions that are open.

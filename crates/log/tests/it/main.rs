@@ -8,6 +8,7 @@ mod corpus;
 mod damage;
 mod harness;
 mod model;
+mod places;
 mod reading;
 
 #[path = "../../../../fuzz/properties/log_reader.rs"]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use clickstream_log::{LogError, Reader, Record, Topic};
+use clickstream_log::{LogError, Place, Reader, Record, Topic, bounds_since};
 use proptest::prelude::*;
 
 use crate::harness::{TOPIC, flip, offsets, open, segments, truncate};
@@ -58,6 +58,9 @@ struct Model {
     pending: Vec<Kept>,
     /// The newest segment's number of bytes and the records committed, before the last commit that wrote anything.
     before_last: Option<(u64, usize)>,
+    /// What somebody who looks now and then has seen, and where a reader of theirs has got to.
+    seen: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Model {
@@ -85,7 +88,7 @@ impl Model {
         }
     }
 
-    fn check(&self, dir: &Path, topic: &Topic) {
+    fn check(&mut self, dir: &Path, topic: &Topic) {
         let (low, high) = (topic.low(0).unwrap(), topic.high(0).unwrap());
         assert_eq!(high, self.committed.len() as u64);
         let mut readers = [Reader::open(dir, TOPIC, 0, low).unwrap(), topic.reader(0, low).unwrap()];
@@ -101,6 +104,13 @@ impl Model {
         }
         let middle = low + (high - low) / 2;
         assert_eq!(offsets(dir, middle).unwrap(), (middle..high).collect::<Vec<_>>());
+        assert_eq!(bounds_since(dir, TOPIC, 0, &mut self.seen).unwrap(), low..high);
+        let mut again = Reader::open_from(dir, TOPIC, 0, middle, self.place).unwrap();
+        for offset in middle..high {
+            assert_eq!(again.next().unwrap().unwrap().offset, offset);
+        }
+        assert!(again.next().unwrap().is_none());
+        self.place = again.place();
         assert!(matches!(offsets(dir, high + 1), Err(LogError::AboveHigh { .. })));
         assert!(low == 0 || matches!(offsets(dir, low - 1), Err(LogError::BelowLow { .. })));
     }

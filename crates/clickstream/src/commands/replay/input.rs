@@ -101,14 +101,15 @@ impl Source {
         Self { name, pieces, piece: Vec::new(), at: 0, time: None, ended: false }
     }
 
-    /// Makes sure that there is a line, or that it has ended.
+    /// Makes sure that there is a line, or that it has ended. May be given up while it waits, and asked again.
     async fn fill(&mut self) -> io::Result<()> {
         while self.at >= self.piece.len() && !self.ended {
+            // before it waits: of what was read nothing must be left for whoever asks again
+            self.piece.clear();
             self.at = 0;
             self.piece = match self.pieces.recv().await {
                 Some(Ok(piece)) => piece,
                 Some(Err(error)) => {
-                    self.piece.clear();
                     self.ended = true;
                     return Err(error);
                 }
@@ -271,6 +272,27 @@ mod tests {
         assert!(broken.len() == 1 && broken[0].contains("cut.gz"), "{broken:?}");
         assert!(lines.len() > 1_000 && lines.contains(&"99999 end".to_owned()));
         assert_eq!(lines.iter().map(String::len).max(), Some(MAX_LINE + 1));
+    }
+
+    #[tokio::test]
+    async fn a_silent_pipe_gives_every_line_once() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let sources = vec![Source::start("-".into(), Box::new(reader))];
+        let mut inputs = Inputs { sources, read: Arc::default(), size: None };
+        for round in 0..3 {
+            writeln!(writer, "{round} a\n{round} b").unwrap();
+            for expected in ["a", "b"] {
+                let Next::Line(line) = inputs.next(|_| None).await else { panic!("no line") };
+                assert_eq!(line, format!("{round} {expected}").as_bytes());
+            }
+            for _ in 0..3 {
+                // as the timeout of a silent pipe does: asked, and given up
+                let next = tokio::time::timeout(std::time::Duration::ZERO, inputs.next(|_| None)).await;
+                assert!(next.is_err(), "a line came again");
+            }
+        }
+        drop(writer);
+        assert!(matches!(inputs.next(|_| None).await, Next::End));
     }
 
     #[test]
