@@ -183,7 +183,11 @@ async fn serve(
     let shutdown = CancellationToken::new();
     let site = config.generator.sites.first().cloned().unwrap_or_default();
     let producer = Producer::connect(stack.kafka_address(), stack.partitions())?;
-    producer.warm_up(&site).await?;
+    tokio::select! {
+        warmed = producer.warm_up(&site) => warmed?,
+        // it waits some seconds for a Kafka that does not acknowledge
+        () = interrupted() => return Ok(()),
+    }
     let heartbeats = tokio::spawn(heartbeat::run(
         stack.kafka_address().to_owned(),
         producer.clone(),
