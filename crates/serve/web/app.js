@@ -97,7 +97,7 @@ function strip() {
   const old = !state.at && age > 2 * status?.slide_ms + 5_000;
   by("live").classList.toggle("on", state.connected);
   by("live").classList.toggle("old", Boolean(state.at) || old);
-  by("live").lastElementChild.textContent = !state.connected ? "not connected, trying again …" : state.at ? "looking back" : silentSince() ? `nothing happens on this site since ${clock(silentSince())}` : old ? `newest results ${duration(age)} old` : "live";
+  by("live").lastElementChild.textContent = !state.connected ? "not connected, trying again …" : state.at ? (wanted && Date.parse(state.at) > wanted ? `looking back: nothing of before ${clock(state.at)} is kept` : "looking back") : silentSince() ? `nothing happens on this site since ${clock(silentSince())}` : old ? `newest results ${duration(age)} old` : "live";
   by("window").textContent = newest ? `window ${span(newest.window_start, newest.window_end)}` : "waiting for the first window";
   by("earlier").hidden = !newest;
   for (const id of ["later", "newest", "moment"]) by(id).hidden = !state.at;
@@ -111,11 +111,14 @@ function strip() {
   by("legend").hidden = !proof || proof.state === "off";
 }
 let lastStrip = 0;
+/** The time that was asked for in the field, while the window that was found for it is shown. */
+let wanted = null;
 watch(["connection", "site-metrics", "at", "proof"], strip);
 
 // windows of the past
-async function go(find) {
+async function go(find, time = null) {
   const end = await find().catch(() => undefined);
+  wanted = time;
   // what could not be asked for changes nothing; after the last one comes the newest
   if (end !== undefined) lookAt(end);
 }
@@ -128,7 +131,7 @@ by("later").addEventListener("click", () => go(() => nextTo(true)));
 by("newest").addEventListener("click", () => { lookAt(null); by("earlier").focus(); });
 by("moment").addEventListener("change", () => {
   const moment = fromField(by("moment").value);
-  if (!Number.isNaN(moment.getTime())) go(async () => (await windowAt(moment)) ?? undefined);
+  if (!Number.isNaN(moment.getTime())) go(async () => (await windowAt(moment)) ?? undefined, moment.getTime());
 });
 watch(["at"], () => { by("earlier").disabled = false; });
 watch(["pipeline"], () => { if (Date.now() - lastStrip > 900) { lastStrip = Date.now(); strip(); } });

@@ -177,6 +177,9 @@ await check('looking back', {}, async (tab) => {
   const rest = await up.get(`/pages/top?window_end=${back.at}`);
   assert.deepEqual((await top(tab)).map((row) => [row.page, number(row.views)]), rest.rows.map((row) => [row.page_url, row.view_count]));
   await accessible(tab);
+  // so long ago there is nothing: the oldest window is shown, and it is said
+  await tab.fill('#moment', '2020-01-01T00:00:00');
+  await tab.waitForFunction(() => /nothing of before .* is kept/.test(document.querySelector('#live').textContent));
   await tab.click('#newest');
   await tab.waitForFunction((old) => document.querySelector('#later').hidden && document.querySelector('#live').textContent.includes('live'), null);
   await until(tab, async (old) => (await import('/web/state.js')).state.latest['top-pages']?.window_end > old, before.newest);
