@@ -10,9 +10,10 @@ use console::style;
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError};
-use crate::proof::explain::{Compared, Explanation, Line, Question, Subject, explain};
+use crate::proof::explain::{Explanation, Line, Question, Subject, explain};
 use crate::proof::narrow::Narrow;
 use crate::proof::row::Row;
+use crate::proof::written::Compared;
 use clickstream_top::text::thousands;
 
 use super::{facts, page};

@@ -13,12 +13,12 @@ use clickstream_event::{Event, EventType, Record, Timestamp, topic};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::key::RowKey;
 use super::narrow::Narrow;
 use super::prove::whole_from;
 use super::recounting::{Judged, recount};
 use super::row::{self, Row};
 use super::whole::Whole;
+use super::written::{self, Compared};
 use crate::logs::Log;
 use crate::shell;
 
@@ -121,27 +121,6 @@ fn page_of(row: &Row) -> Option<&str> {
     }
 }
 
-/// A row about the subject, as the recount gives it and as it stands in its topic.
-#[derive(Clone, Debug, Serialize)]
-pub struct Compared {
-    /// The topic.
-    pub topic: &'static str,
-    /// By the recount.
-    pub recount: Option<Row>,
-    /// In the topic.
-    pub found: Option<Row>,
-}
-
-impl Compared {
-    /// Whether both say the same.
-    pub fn agrees(&self) -> bool {
-        match (&self.recount, &self.found) {
-            (Some(recount), Some(found)) => recount.content().equals(&found.content()),
-            _ => false,
-        }
-    }
-}
-
 /// A record that counts, or nearly did.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Line {
@@ -237,9 +216,6 @@ pub struct Question {
 
 /// For so long after the end of a window records that are left out of it are looked for, in milliseconds.
 const AFTERWARDS_MS: i64 = 60_000;
-
-/// Rows of a window are looked for among what was written until so long after it, in milliseconds.
-pub(super) const WRITTEN_WITHIN_MS: i64 = 3_600_000;
 
 /// An event so near to the window is listed among those left out, in milliseconds.
 const NEAR_MS: i64 = 100;
@@ -530,58 +506,11 @@ impl Explanation {
         }
     }
 
-    /// When the site's row of the window was written last; of a log that was filled with events of the past, or counted late, that is
-    /// long after the window.
-    fn written_at(&self, log: &dyn Log) -> Result<Option<Timestamp>> {
-        let part = log.since(topic::SITE_METRICS, &log.bounds(topic::SITE_METRICS)?, self.window_start)?;
-        let mut written = None;
-        log.read(topic::SITE_METRICS, &part, &mut |record| {
-            if let Some(Row::Site(row)) = record.value.and_then(|v| Row::parse(topic::SITE_METRICS, v))
-                && row.site_id == self.site_id
-                && row.window_end == self.window_end
-            {
-                written = Some(record.arrival);
-            }
-            Ok(())
-        })?;
-        Ok(written)
-    }
-
     /// Puts the newest rows of the result topics beside those of the recount.
     fn find_written(&mut self, log: &dyn Log, gap_ms: i64) -> Result<()> {
-        let from = self.written_at(log)?.map_or(self.window_end, |at| at.max(self.window_end));
-        for name in topic::RESULTS {
-            let part = log.since(name, &log.bounds(name)?, self.window_start)?;
-            let part = log.until(name, &part, Timestamp(from.0 + WRITTEN_WITHIN_MS))?;
-            let mut found = Vec::new();
-            log.read(name, &part, &mut |record| {
-                if let Some(row) = record.value.and_then(|value| Row::parse(name, value))
-                    && self.takes(&row, gap_ms)
-                {
-                    found.push(row);
-                }
-                Ok(())
-            })?;
-            for row in found {
-                match self.rows.iter_mut().find(|pair| pair.key() == Some(row.key())) {
-                    Some(pair) => pair.found = Some(row),
-                    None => self.rows.push(Compared { topic: name, recount: None, found: Some(row) }),
-                }
-            }
-        }
-        let order = |pair: &Compared| topic::RESULTS.iter().position(|name| *name == pair.topic);
-        self.rows.sort_by_cached_key(|pair| (order(pair), pair.any().map(Row::names)));
+        let window = (self.window_start, self.window_end);
+        let found = written::rows(log, &self.site_id, window, &|row| self.takes(row, gap_ms))?;
+        written::put_beside(&mut self.rows, found);
         Ok(())
-    }
-}
-
-impl Compared {
-    /// The row, from wherever there is one.
-    pub fn any(&self) -> Option<&Row> {
-        self.recount.as_ref().or(self.found.as_ref())
-    }
-
-    fn key(&self) -> Option<RowKey> {
-        self.any().map(Row::key)
     }
 }

@@ -30,6 +30,7 @@ pub mod row;
 pub mod timing;
 pub mod trace;
 pub mod whole;
+pub mod written;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

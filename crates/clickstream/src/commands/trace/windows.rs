@@ -113,8 +113,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::proof::explain::Compared;
     use crate::proof::trace::{Fate, Moment, Place, Standing};
+    use crate::proof::written::Compared;
 
     fn story(windows: Vec<Counted>, live: bool) -> Trace {
         let place = Place { partition: 2, offset: 7 };

@@ -10,9 +10,9 @@ use super::find::Kept;
 use super::follow::{Follower, Pane};
 use super::{Counted, Letter, Standing, Visit};
 use crate::logs::Log;
-use crate::proof::explain::{Compared, WRITTEN_WITHIN_MS};
 use crate::proof::key::RowKey;
 use crate::proof::row::Row;
+use crate::proof::written::{Compared, WRITTEN_WITHIN_MS};
 
 /// A row in a topic.
 struct Written {

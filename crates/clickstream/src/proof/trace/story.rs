@@ -8,7 +8,7 @@ use clickstream_event::rows::{Anomaly, DeadLetter};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::proof::explain::Compared;
+use crate::proof::written::Compared;
 
 /// The place of a record in the events topic; written as `2:18432`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
