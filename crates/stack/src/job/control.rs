@@ -207,7 +207,8 @@ impl JobControl {
         }
         let parameters = self.parameters.clone();
         let oldest_saved = self.saved_by(Timestamp(i64::MAX)).last().map(|checkpoint| checkpoint.taken_at());
-        let sound_until = self.pace().sound_until(oldest_saved);
+        // what was seen of another job says nothing of what stands in this one's topics
+        let sound_until = if is_known { self.pace().sound_until(oldest_saved) } else { None };
         let start = tokio::task::spawn_blocking(move || resume::replay_start(&parameters, sound_until))
             .await
             .map_err(|e| StackError::Template { file: "resume".into(), why: e.to_string() })??;
