@@ -107,7 +107,7 @@ function strip() {
   box.className = `proof ${proof?.state ?? ""}`;
   box.textContent = !proof || proof.state === "off" ? ""
     : proof.state === "proven" ? `✓ proven up to ${clock(proof.up_to)}`
-    : proof.state === "refuted" ? `✗ ${proof.message ?? "the recount differs"}` : "○ first proof under way";
+    : proof.state === "refuted" ? proof.message ?? "✗ the recount differs" : "○ first proof under way";
   by("legend").hidden = !proof || proof.state === "off";
 }
 let lastStrip = 0;

@@ -69,8 +69,9 @@ export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${+(ms / 1000).toFixed(1)} s`;
   if (ms < 3_600_000) {
-    const seconds = Math.round((ms % 60_000) / 1000);
-    return `${Math.floor(ms / 60_000)} min${seconds ? ` ${seconds} s` : ""}`;
+    const all = Math.round(ms / 1000);
+    const seconds = all % 60;
+    return `${Math.floor(all / 60)} min${seconds ? ` ${seconds} s` : ""}`;
   }
   return ms < 172_800_000 ? `${(ms / 3_600_000).toFixed(1)} h` : `${Math.floor(ms / 86_400_000)} days`;
 }

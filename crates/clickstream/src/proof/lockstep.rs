@@ -159,7 +159,7 @@ fn read(
                 let more = source.partition.next(&mut |record| {
                     let item = reading.read(topic, &record);
                     match &item {
-                        Item::Row(found) => *settled_at = found.settled_at,
+                        Item::Row(found, _) => *settled_at = found.settled_at,
                         Item::Letter { at, .. } => *letter = *at,
                         Item::Tombstone(..) | Item::Unreadable(_) => {}
                     }

@@ -13,6 +13,7 @@
 //!   there are compared at once, but a row is only missing when it should have been written a minute ago.
 //! - what **timing** decides: see [`timing`].
 
+mod arrivals;
 mod chunk;
 pub mod content;
 pub mod explain;
@@ -39,6 +40,7 @@ use clickstream_event::result_row::{ResultRow, is_windowed, key_parts};
 use clickstream_event::rows::DeadLetter;
 use clickstream_event::{Timestamp, topic};
 
+use arrivals::Arrivals;
 use chunk::Chunk;
 use content::Content;
 use founds::Founds;
@@ -53,6 +55,9 @@ use whole::Whole;
 /// While the pipeline runs, what is missing may be on its way: after a crash it is written again from a checkpoint. Only what
 /// is older than this, by the newest window written, is missing for good, in milliseconds.
 pub const RECOVERY_MS: i64 = 60_000;
+
+/// Missing rows that are remembered in case they come after all.
+const LOST: usize = 200_000;
 
 /// Differences that are kept for show.
 const SHOWN: usize = 50;
@@ -77,6 +82,8 @@ pub struct Proof {
     found: Founds,
     /// Rows of the recount that no row was found for yet.
     waiting: HashMap<RowKey, Row, ByHash>,
+    /// Rows that were said to be missing: one that comes after all is not.
+    lost: HashMap<RowKey, Row, ByHash>,
     /// Rows that were compared, for those that are written again later.
     proven: Proven,
     /// Other window starts that rows of sites have for a window end: the windows were of another shape then.
@@ -94,6 +101,7 @@ pub struct Proof {
     /// Ends of the first and the newest window of the right shape in the site metrics.
     first_written: Option<Timestamp>,
     newest_written: Option<Timestamp>,
+    arrivals: Arrivals,
     /// End of the newest window the recount has closed.
     closed_to: Option<Timestamp>,
     /// Looked for only where there is memory for it.
@@ -115,6 +123,7 @@ impl Proof {
             whole: Whole::new(whole_from, config.windows, config.session_gap_ms),
             found: Founds::default(),
             waiting: HashMap::default(),
+            lost: HashMap::default(),
             proven: Proven::default(),
             other_starts: HashMap::new(),
             other_sizes: HashSet::new(),
@@ -125,6 +134,7 @@ impl Proof {
             undecided: HashSet::new(),
             first_written: None,
             newest_written: None,
+            arrivals: Arrivals::default(),
             closed_to: None,
             timing: timing.then(|| Timing::new(config)),
             settings_since: None,
@@ -168,7 +178,7 @@ impl Proof {
     /// Takes a record of a result topic.
     fn take(&mut self, item: Item) {
         match item {
-            Item::Row(found) => self.row(found),
+            Item::Row(found, arrival) => self.row(found, arrival),
             Item::Tombstone(place, key) => self.tombstone(place, key),
             Item::Letter { at, found } => self.letter(at, found),
             Item::Unreadable(place) => {
@@ -178,13 +188,14 @@ impl Proof {
         }
     }
 
-    fn row(&mut self, found: Found) {
+    fn row(&mut self, found: Found, arrival: Timestamp) {
         let (name, place, in_shape) = (found.place.topic, found.place, found.in_shape);
         if name == topic::SITE_METRICS {
             let (start, end) = found.span;
             if in_shape {
                 self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
                 self.newest_written = self.newest_written.max(Some(end));
+                self.arrivals.take(end, arrival);
             } else {
                 self.other_starts.entry(end).or_default().insert(start);
                 self.other_sizes.insert(end.0 - start.0);
@@ -203,7 +214,7 @@ impl Proof {
             }
             return;
         }
-        match self.waiting.remove(&key) {
+        match self.waiting.remove(&key).or_else(|| self.come_late(&key)) {
             Some(expected) => self.compare(expected, found),
             None => {
                 if let Some(before) = self.found.insert(key, found)
@@ -222,6 +233,13 @@ impl Proof {
                 }
             }
         }
+    }
+
+    /// A row that was said to be missing, and is not any more.
+    fn come_late(&mut self, key: &RowKey) -> Option<Row> {
+        let row = self.lost.remove(key)?;
+        self.report.has_come(&row);
+        Some(row)
     }
 
     fn tombstone(&mut self, place: Place, key: Option<RowKey>) {
@@ -356,8 +374,16 @@ impl Proof {
         self.take_recounted();
         let slide = self.config.windows.slide_ms();
         let Some(newest) = self.newest_written else { return };
-        let to = if all_written { newest } else { Timestamp(newest.0 - slide.max(RECOVERY_MS)) };
         let first = self.first_written.unwrap_or(newest);
+        let by_now = || self.report.log_to.and_then(|now| self.arrivals.whole_to(now));
+        let to = match all_written {
+            true => newest,
+            false => {
+                Timestamp(newest.0 - slide.max(RECOVERY_MS)).min(by_now().unwrap_or(Timestamp(first.0 - 1)))
+            }
+        };
+        // what was judged once stays so
+        let to = self.report.complete_to.map_or(to, |before| before.max(to));
         let gap = self.config.session_gap_ms;
         let settled: Vec<RowKey> =
             self.waiting.iter().filter(|(_, row)| row.settled_at(gap) <= to).map(|(key, _)| *key).collect();
@@ -374,7 +400,10 @@ impl Proof {
                 self.report.timing_rows += 1;
             } else {
                 self.report.missing(row.topic());
-                self.report.add(Difference::missing(row));
+                self.report.add(Difference::missing(row.clone()));
+                if self.lost.len() < LOST {
+                    self.lost.insert(key, row);
+                }
             }
         }
         let closed = self.closed_to.unwrap_or_default();
@@ -433,6 +462,9 @@ impl Proof {
     /// calls it now and then. What of it is written again is not compared.
     pub fn forget(&mut self, before: Timestamp, below: &[i64]) {
         self.proven.forget(before);
+        self.arrivals.forget(before);
+        let gap = self.config.session_gap_ms;
+        self.lost.retain(|_, row| row.settled_at(gap) >= before);
         self.found.retain(|found| found.settled_at >= before);
         self.proven_letters.retain(|at, _| !is_below(*at, below));
         self.undecided.retain(|at| !is_below(*at, below));

@@ -66,7 +66,8 @@ impl FoundLetter {
 /// What a record of a result topic is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item {
-    Row(Found),
+    /// A row, and when it was written.
+    Row(Found, Timestamp),
     /// The key of the row that it deletes, if it names one.
     Tombstone(Place, Option<RowKey>),
     Letter {
@@ -104,7 +105,7 @@ impl Reading {
             return Item::Tombstone(place, record.key.and_then(|key| named_by(name, key)));
         };
         match Row::parse(name, value) {
-            Some(row) => Item::Row(self.found(&row, place, record.key)),
+            Some(row) => Item::Row(self.found(&row, place, record.key), record.arrival),
             None => Item::Unreadable(place),
         }
     }

@@ -56,6 +56,9 @@ pub struct TopicReport {
     pub unexpected: u64,
 }
 
+/// What is wrong with a row that is not there.
+const MISSING: &str = "is missing";
+
 /// One thing that is not as it must be.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
@@ -126,7 +129,7 @@ impl Difference {
 
     pub(super) fn missing(row: Row) -> Self {
         let topic = row.topic();
-        Self { expected: Some(row), ..Self::new("is missing", topic) }
+        Self { expected: Some(row), ..Self::new(MISSING, topic) }
     }
 
     /// `of`: the record the letter is about.
@@ -209,6 +212,13 @@ impl Report {
 
     pub(super) fn missing(&mut self, topic: &'static str) {
         self.of(topic).missing += 1;
+    }
+
+    /// A row that was missing has come.
+    pub(super) fn has_come(&mut self, row: &Row) {
+        self.of(row.topic()).missing -= 1;
+        let is_this = |missing: &Row| missing.topic() == row.topic() && missing.key() == row.key();
+        self.differences.retain(|d| d.what != MISSING || !d.expected.as_ref().is_some_and(is_this));
     }
 
     pub(super) fn unexpected(&mut self, topic: &'static str) {
