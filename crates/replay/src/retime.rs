@@ -79,6 +79,14 @@ impl Retimer {
         self.last.insert(view.session, at);
         Timestamp(at)
     }
+
+    /// The time that a view is sent with which was due at `at` and is sent at `now`: were it sent with an earlier one, it would be late
+    /// among events of others that were not held up.
+    pub fn sent(&mut self, view: &View, at: Timestamp, now: Timestamp) -> Timestamp {
+        let sent = at.max(now);
+        self.last.insert(view.session, sent.0);
+        sent
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +121,9 @@ mod tests {
         // nothing came for long: the pace gives way
         assert_eq!(retimer.at(&view(2, 66_000), Timestamp(1_009_000)).0, 1_009_000);
         assert_eq!(retimer.at(&view(3, 126_000), Timestamp(1_009_000)).0, 1_010_000);
+        // sent a little later than it was due: it says when, and the next of its session comes after it
+        assert_eq!(retimer.sent(&view(3, 126_000), Timestamp(1_010_000), Timestamp(1_010_150)).0, 1_010_150);
+        assert_eq!(retimer.at(&view(3, 126_500), Timestamp(1_010_150)).0, 1_010_151);
     }
 
     proptest! {

@@ -20,9 +20,21 @@ const SIZE: (u16, u16) = (100, 32);
 /// They are asked for at `--url`; else at `--http-port`, if it `is_port_given`; else where the `up` in the data directory shows them.
 pub async fn run(config: &Config, is_port_given: bool, matches: &ArgMatches) -> Result<ExitCode> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let running = || RunState::current(&Layout::new(&config.stack.data_dir)).dashboard();
+    let running = RunState::current(&Layout::new(&config.stack.data_dir)).dashboard();
+    if let Some(dir) = config.data_dir_given()
+        && running.is_none()
+        && text("url").is_none()
+        && !is_port_given
+    {
+        // whatever is at the usual port belongs to another directory
+        let dir = dir.display();
+        return Err(ConfigError(format!(
+            "nothing runs in {dir}: start it with `clickstream up --data-dir {dir}`, or name a server with --url"
+        ))
+        .into());
+    }
     let url = text("url")
-        .or_else(|| running().filter(|_| !is_port_given))
+        .or_else(|| running.filter(|_| !is_port_given))
         .unwrap_or_else(|| format!("http://127.0.0.1:{}", config.http_port));
     let tab = text("tab")
         .map_or(Some(Tab::default()), |name| {

@@ -130,7 +130,7 @@ impl Sender<'_> {
             if at > now {
                 tokio::time::sleep(Duration::from_millis((at.0 - now.0) as u64)).await;
             }
-            at
+            self.retimer.sent(view, at, Timestamp::now())
         };
         self.value.clear();
         view.encode(at, &mut self.value);
