@@ -98,7 +98,7 @@ function strip() {
   by("live").classList.toggle("on", state.connected);
   by("live").classList.toggle("old", Boolean(state.at) || old);
   by("live").lastElementChild.textContent = !state.connected ? "not connected, trying again …" : state.at ? (wanted && Date.parse(state.at) > wanted ? `looking back: nothing of before ${clock(state.at)} is kept` : "looking back") : silentSince() ? `nothing happens on this site since ${clock(silentSince())}` : old ? `newest results ${duration(age)} old` : "live";
-  by("window").textContent = newest ? `window ${span(newest.window_start, newest.window_end)}` : "waiting for the first window";
+  by("window").textContent = newest ? `window ${span(newest.window_start, newest.window_end)}` : status?.slide_ms >= 60_000 ? `the first window ends at ${clock(new Date(Math.ceil(Date.now() / status.slide_ms) * status.slide_ms))}` : "waiting for the first window";
   by("earlier").hidden = !newest;
   for (const id of ["later", "newest", "moment"]) by(id).hidden = !state.at;
   if (newest && document.activeElement !== by("moment")) by("moment").value = toField(newest.window_end);

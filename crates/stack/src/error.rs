@@ -36,7 +36,7 @@ pub enum StackError {
         why: String,
     },
     /// Another `up` works in the data directory.
-    #[error("{} is in use by process {holder}: stop it with `clickstream down`, or give this one its own --data-dir", path.display())]
+    #[error("{} is in use by process {holder}: stop it with `clickstream down --data-dir {}`, or give this one its own --data-dir", path.display(), path.display())]
     Locked {
         /// The directory.
         path: PathBuf,

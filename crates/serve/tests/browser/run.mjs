@@ -142,7 +142,7 @@ await check('comparison', {}, async (tab) => {
   const newest = Date.parse(history.at(-1));
   assert.equal(compared !== null, newest - 40_000 >= first, `${history[0]} to ${history.at(-1)}, compared with ${compared}`);
   const change = await tab.textContent('.kpi[aria-label="Page views"] .change');
-  assert.match(change, compared ? /vs\. .* ago/ : /comparison from \d\d:\d\d$/);
+  assert.match(change, compared ? /vs\. .* ago/ : /to be compared from \d\d:\d\d on$/);
 });
 
 await check('without bots', {}, async (tab) => {

@@ -42,7 +42,7 @@ export function kpis(parent) {
     const silent = silentSince();
     // to the minute, but not before it is so
     const soon = from && new Date(Math.ceil(Date.parse(from) / 60_000) * 60_000);
-    const waiting = newest && from && !state.at && !silent ? `comparison from ${time(soon, false)}` : "";
+    const waiting = newest && from && !state.at && !silent ? `to be compared from ${time(soon, false)} on` : "";
     fill(cards, ...(state.page ? PAGE : SITE).map(([name, plain, format, about]) => {
       const field = fieldOf(plain, newest);
       // whoever was here is gone; what the last window counted stands in the other cards
