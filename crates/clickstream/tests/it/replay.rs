@@ -78,6 +78,8 @@ fn a_backfill_is_proven() {
     let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = explained["rows"].as_array().unwrap();
     assert!(!rows.is_empty() && rows.iter().all(|row| row["found"].is_object()), "{explained:#}");
+    let traced = binary().args(["trace", "--data-dir"]).arg(&data).output().unwrap();
+    assert!(traced.status.success(), "{}", text(&traced));
     // a second backfill would be late as a whole
     let again = replay(&data, &[&SHORT[..], &["--keep-time"]].concat()).arg(&log).output().unwrap();
     assert_eq!(again.status.code(), Some(2));

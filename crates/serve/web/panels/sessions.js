@@ -56,7 +56,7 @@ export function letters(parent) {
         (only ? ofReason : state.letters).slice(0, 20).map((row) => el(`tr${row.isNew ? ".row-in" : ""}`, { title: (row.raw ?? "").slice(0, 400) },
           el("td", {}, row.reason.replaceAll("_", " ")),
           el("td", {}, el("span.reason", {}, cut(row.detail ?? ""))),
-          el("td.n.wide-only", { title: "partition : offset in the events topic" }, `${row.source_partition} : ${row.source_offset}`))))));
+          el("td.n.wide-only", { title: "partition:offset in the events topic, as clickstream trace --offset takes it" }, `${row.source_partition}:${row.source_offset}`))))));
   };
   watch(["dead-letters"], draw, { root: view.section, every: 1_500, still: true });
   draw();

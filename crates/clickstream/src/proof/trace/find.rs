@@ -192,11 +192,13 @@ fn not_there(log: &dyn Log, id: &str, site: Option<&str>, bounds: &Bounds) -> Re
     ))
 }
 
-/// Events of a slide that the last few windows to end have in common; of a later one, where the log began only then.
+/// Events of a slide that the last few windows to end have in common; of a later one, where the log began only then, or of one before, where
+/// it ended: the last windows of a log of the past end long after its last event.
 fn recent(log: &dyn Log, config: Config, site: Option<&str>) -> Result<Vec<Kept>> {
     let Some(newest) = newest_window(log, config, site)? else { return Ok(Vec::new()) };
     let windows = config.windows;
-    for closed in (1..=CLOSED.min(windows.slices())).rev() {
+    let few = CLOSED.min(windows.slices());
+    for closed in (1..=few).rev().chain(few + 1..=windows.slices() + few) {
         let start = Timestamp(newest.0 - closed * windows.slide_ms());
         let found = candidates(log, config, site, (start, Timestamp(start.0 + windows.slide_ms())))?;
         if !found.is_empty() {
@@ -239,7 +241,9 @@ fn candidates(
             best += usize::from(good);
             candidates.push((!good, Kept::of(record)));
         }
-        match best >= TRIED || record.arrival >= end {
+        // a log of the past may have been filled at any time
+        let is_over = record.arrival >= end && event_time >= end;
+        match best >= TRIED || is_over {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
