@@ -353,7 +353,10 @@ fn list(title: &str, lines: &[Line], total: usize) -> String {
         [
             format!("  {}:{}", line.partition, line.offset),
             line.event_time.to_string(),
-            line.event_type.to_owned(),
+            match &line.value {
+                Some(value) => format!("{} {value}", line.event_type),
+                None => line.event_type.to_owned(),
+            },
             line.user_id.clone(),
             match &line.left_out {
                 Some(why) => why.clone(),

@@ -136,6 +136,9 @@ pub struct Line {
     pub user_id: String,
     /// The page.
     pub page_url: String,
+    /// What a purchase adds to the revenue, in the site's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
     /// Whether the user was a labelled bot at the time: then it counts, but not in the `human_` numbers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub labelled_bot: bool,
@@ -351,6 +354,10 @@ impl Explanation {
             event_type: event.event_type.name(),
             user_id: event.user_id.to_string(),
             page_url: event.page_url.to_string(),
+            value: event
+                .value
+                .filter(|_| event.event_type == EventType::Purchase)
+                .map(|value| value.to_string()),
             labelled_bot: false,
             key: key(
                 partition,
@@ -439,6 +446,7 @@ impl Explanation {
                 event_type: "",
                 user_id: String::new(),
                 page_url: String::new(),
+                value: None,
                 labelled_bot: false,
                 key: 0,
                 left_out: Some(format!("no valid event: {why}")),

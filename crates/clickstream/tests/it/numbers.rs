@@ -118,16 +118,18 @@ fn shown_numbers_are_those_of_the_topics_and_add_up() {
     assert_eq!(closed, sum(&lists["pages/bounce-rates"], "entries"));
 
     // a number, its list, and the proof
-    let explained = on("explain", dir.path())
-        .args(SHORT)
-        .args(["--page", &page, "--window-end", &end, "--json"])
-        .output()
-        .unwrap();
-    let explained: Value =
-        serde_json::from_slice(&explained.stdout).unwrap_or_else(|_| panic!("{}", text(&explained)));
-    let views =
-        explained["counted"].as_array().unwrap().iter().filter(|event| event["event_type"] == "page_view");
+    let counted = |of: &[&str]| -> Vec<Value> {
+        let mut explain = on("explain", dir.path());
+        let output = explain.args(SHORT).args(of).args(["--window-end", &end, "--json"]).output().unwrap();
+        let explained: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+        explained["counted"].as_array().unwrap().clone()
+    };
+    let views = counted(&["--page", &page]).into_iter().filter(|event| event["event_type"] == "page_view");
     assert_eq!(views.count() as u64, lists["pages/top"][0]["view_count"].as_u64().unwrap());
+    let values = counted(&[]).into_iter().filter_map(|event| event["value"].as_str()?.parse::<f64>().ok());
+    let revenue = site["revenue"].as_f64().unwrap();
+    assert!((values.sum::<f64>() - revenue).abs() < 1e-6, "what was paid adds up to {revenue}");
     let (report, code) = verify(dir.path());
     assert_eq!((code, &report["verdict"]), (0, &Value::from("proven")), "{report:#}");
 }
