@@ -1,6 +1,7 @@
 //! Reads the result topics as they grow, and puts the rows of a window together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickstream_event::result_row::is_windowed;
@@ -126,15 +127,15 @@ impl Topics {
             if missing.is_empty() {
                 return std::future::pending().await;
             }
+            let asking = clickstream_kafka::client(&kafka).create::<BaseConsumer>().map(Arc::new);
+            // the reader beside it, made in the same way, says what is wrong
+            let Ok(asking) = asking else { return std::future::pending().await };
             loop {
                 tokio::time::sleep(LOOK_FOR_TOPICS).await;
-                let (missing, kafka) = (missing.clone(), kafka.clone());
+                let (missing, asking) = (missing.clone(), Arc::clone(&asking));
                 let look = move || -> Vec<&'static str> {
-                    let Ok(consumer) = clickstream_kafka::client(&kafka).create::<BaseConsumer>() else {
-                        return Vec::new();
-                    };
                     let is_there = |name: &&str| {
-                        let held = offsets::held(&consumer, name, Duration::from_secs(5));
+                        let held = offsets::held(&*asking, name, Duration::from_secs(5));
                         held.is_ok_and(|partitions| !partitions.is_empty())
                     };
                     missing.into_iter().filter(is_there).collect()

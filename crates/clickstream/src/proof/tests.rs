@@ -1,5 +1,6 @@
 //! The proof accepts what a brute-force recount wrote, and refutes every kind of corruption of it.
 
+mod late;
 mod memory;
 mod traced;
 
@@ -420,31 +421,6 @@ proptest! {
         letters.iter().for_each(|letter| proof.take(reading.read(topic::DEAD_LETTERS, &lent(letter))));
         proof.settle_letters(&[], &bounds.0);
         prop_assert_eq!(proof.report().topics.get(topic::DEAD_LETTERS).map_or(0, |letters| letters.unexpected), 0);
-    }
-
-    /// A row that was said to be missing is not any more when it comes.
-    #[test]
-    fn what_comes_late_is_not_missing(case in written(60), late in 0usize..15) {
-        let log = MemoryLog::new(&case, &case.log);
-        let windows = Windows::new(case.shape.window_ms, case.shape.slide_ms).unwrap();
-        let bounds = log.bounds(topic::EVENTS).unwrap();
-        let config = Config { session_gap_ms: case.shape.session_gap_ms, ..Config::new(windows) };
-        let mut proof = Proof::new(config, bounds.0.len(), None, false);
-        let reading = proof.reading();
-        let late = topic::RESULTS[late % topic::RESULTS.len()];
-        let take = |proof: &mut Proof, is_late: bool| {
-            for name in topic::RESULTS.into_iter().filter(|name| (*name == late) == is_late) {
-                log.topics[name][0].iter().for_each(|row| proof.take(reading.read(name, &lent(row))));
-            }
-        };
-        take(&mut proof, false);
-        log.read(topic::EVENTS, &bounds, &mut |record| { proof.event(record); Ok(()) }).unwrap();
-        proof.settle(true);
-        take(&mut proof, true);
-        proof.settle(true);
-        let report = proof.report();
-        prop_assert_eq!(report.problems(), 0, "{}: {:#?}", late, report);
-        prop_assert!(report.differences.is_empty());
     }
 
     /// Rows of windows of another shape, written before the shape was changed, are nobody's fault.
