@@ -83,9 +83,10 @@ impl Retimer {
     /// The time that a view is sent with which was due at `at` and is sent at `now`: were it sent with an earlier one, it would be late
     /// among events of others that were not held up.
     pub fn sent(&mut self, view: &View, at: Timestamp, now: Timestamp) -> Timestamp {
-        let sent = at.max(now);
-        self.last.insert(view.session, sent.0);
-        sent
+        if now > at {
+            self.last.insert(view.session, now.0);
+        }
+        at.max(now)
     }
 }
 

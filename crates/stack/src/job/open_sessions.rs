@@ -28,22 +28,25 @@ pub(super) fn oldest(
 ) -> KafkaResult<i64> {
     let stretch_ms = (4 * gap_ms).clamp(60_000, 900_000);
     let mut open = OpenSessions::new(gap_ms, at);
+    let take = |open: &mut OpenSessions, record: &Record<'_>| {
+        if let Record::Event(event, Timestamp(time)) = record
+            && *time >= floor - gap_ms
+        {
+            open.event(&event.site_id, &event.session_id, *time);
+        }
+    };
+    read_on(consumer, rules, at, |record| take(&mut open, record))?;
     // whoever is open at `at` had an event within the gap before it
-    let mut from = at - stretch_ms.max(gap_ms);
-    let mut to = until_passed(consumer, rules, at)?;
+    let (mut from, mut to) = (at - stretch_ms.max(gap_ms), at);
     let held = offsets::held(consumer, topic::EVENTS, PATIENCE)?;
     loop {
         let from_floor = from.max(floor);
-        let begin = offsets::held_since(consumer, topic::EVENTS, from_floor, PATIENCE)?;
-        let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
-        let is_all = begin.iter().zip(&held).all(|((_, begin, _), (_, low, _))| begin <= low);
-        let part =
-            begin.into_iter().zip(end).map(|((partition, begin, _), (_, end, _))| (partition, begin, end));
-        read(consumer, topic::EVENTS, part, |arrival, value| {
-            if let Ok(Record::Event(event, Timestamp(time))) = decode(value, arrival, rules)
-                && time >= floor - gap_ms
-            {
-                open.event(&event.site_id, &event.session_id, time);
+        let parts = arrived(consumer, from_floor, to)?;
+        let is_all = parts.iter().zip(&held).all(|(part, (_, low, _))| part.begin <= *low);
+        let bounds = parts.iter().map(|part| (part.partition, part.begin, part.end));
+        read(consumer, topic::EVENTS, bounds, |arrival, value| {
+            if let Ok(record) = decode(value, arrival, rules) {
+                take(&mut open, &record);
             }
         })?;
         let is_settled = open.settle(from_floor);
@@ -54,36 +57,51 @@ pub(super) fn oldest(
     }
 }
 
-/// The arrival before which every event of a time before `at` has come in, as far as the log goes: by then each partition has an event of
-/// that time or a later one, or has come to its end.
-fn until_passed(consumer: &BaseConsumer, rules: Rules, at: i64) -> KafkaResult<i64> {
-    let mut step = BEHIND_MS;
-    let (mut from, mut to) = (at, at + step);
-    let mut passed = HashSet::new();
+/// Gives what arrived at `at` or later, until every event of a time before it has come in, as far as the log goes: by then each partition
+/// has an event of that time or a later one, or has come to its end.
+fn read_on(
+    consumer: &BaseConsumer,
+    rules: Rules,
+    at: i64,
+    mut take: impl FnMut(&Record<'_>),
+) -> KafkaResult<()> {
+    let (mut from, mut step) = (at, BEHIND_MS);
+    let (mut passed, mut is_last) = (HashSet::new(), false);
     loop {
-        let begin = offsets::held_since(consumer, topic::EVENTS, from, PATIENCE)?;
-        let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
-        for (partition, begin, end) in
-            begin.into_iter().zip(&end).map(|((partition, begin, _), (_, end, _))| (partition, begin, *end))
-        {
-            if passed.contains(&partition) {
-                continue;
-            }
-            read(consumer, topic::EVENTS, [(partition, begin, end)], |arrival, value| {
-                let time = decode(value, arrival, rules).map(|record| record.event_time().0);
-                if time.is_ok_and(|time| time >= at) {
-                    passed.insert(partition);
+        let parts = arrived(consumer, from, from + step)?;
+        for part in &parts {
+            read(consumer, topic::EVENTS, [(part.partition, part.begin, part.end)], |arrival, value| {
+                let Ok(record) = decode(value, arrival, rules) else { return };
+                if record.event_time().0 >= at {
+                    passed.insert(part.partition);
                 }
+                take(&record);
             })?;
         }
-        if end.iter().all(|(partition, end, high)| end >= high || passed.contains(partition)) {
-            // and what is out of order
-            return Ok(to + BEHIND_MS);
+        if is_last {
+            return Ok(());
         }
-        // the times between may be months
-        step *= 8;
-        (from, to) = (to, to + step);
+        is_last = parts.iter().all(|part| part.end >= part.high || passed.contains(&part.partition));
+        from += step;
+        // at last what is out of order; before, the times between may be months
+        step = if is_last { BEHIND_MS } else { step * 8 };
     }
+}
+
+/// Of a partition of the events, what arrived within some time: first offset and end; and where the partition ends.
+struct Part {
+    partition: i32,
+    begin: i64,
+    end: i64,
+    high: i64,
+}
+
+/// What arrived from one time on, until another.
+fn arrived(consumer: &BaseConsumer, from: i64, to: i64) -> KafkaResult<Vec<Part>> {
+    let begin = offsets::held_since(consumer, topic::EVENTS, from, PATIENCE)?;
+    let end = offsets::held_since(consumer, topic::EVENTS, to, PATIENCE)?;
+    let part = |((partition, begin, _), (_, end, high))| Part { partition, begin, end, high };
+    Ok(begin.into_iter().zip(end).map(part).collect())
 }
 
 /// Sessions that were open at a time, as far as the log was read backwards.
