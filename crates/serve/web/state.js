@@ -220,6 +220,8 @@ function take(kind, data) {
   changed(kind);
 }
 
+const useLetters = ({ rows, counts }) => Object.assign(state, { letters: rows, letterCounts: counts });
+
 let lettersAsked = null;
 /** Reads dead letters and their counts anew, once for many frames. */
 function readLetters() {
@@ -227,7 +229,7 @@ function readLetters() {
     lettersAsked = null;
     const letters = await get("/dead-letters", { limit: EVENTS }).catch(() => null);
     if (!letters) return;
-    Object.assign(state, { letters: letters.rows, letterCounts: letters.counts });
+    useLetters(letters);
     changed("dead-letters");
   }, 300);
 }
@@ -285,7 +287,7 @@ export async function load() {
     read("/anomalies", { site_id, to: upTo(at), limit: ANOMALIES }, (anomalies) => { state.anomalies = anomalies.rows; }, "anomalies"),
     ...Object.keys(LISTS).filter((kind) => kind !== "top-pages").map(list),
     read("/sessions", { site_id, to: upTo(at), limit: EVENTS }, (sessions) => { state.sessions = sessions.rows; }, "sessions"),
-    read("/dead-letters", { limit: EVENTS }, (letters) => { state.letters = letters.rows; state.letterCounts = letters.counts; }, "dead-letters"),
+    read("/dead-letters", { limit: EVENTS }, useLetters, "dead-letters"),
   ]);
   if (!lost && state.site === site_id && state.at === at) await loadSparklines(state.latest["top-pages"]?.rows ?? [], site_id, at);
 }

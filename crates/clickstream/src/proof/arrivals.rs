@@ -22,6 +22,11 @@ impl Arrivals {
         *last = arrival.max(*last);
     }
 
+    /// End of the newest window.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.0.keys().next_back().copied()
+    }
+
     /// End of the newest window of which all rows should be there at `now`; none, if there is no such window yet.
     ///
     /// After a pause event time leaps: a dozen windows, and the sessions of minutes, are to be written at once, each topic at a speed of

@@ -98,9 +98,8 @@ pub struct Proof {
     forgotten: Vec<i64>,
     /// Records that may or may not have a dead letter: what would tell was removed with the head of the log, or not read.
     undecided: HashSet<(i32, i64)>,
-    /// Ends of the first and the newest window of the right shape in the site metrics.
+    /// End of the first window of the right shape in the site metrics, and when all of them were written.
     first_written: Option<Timestamp>,
-    newest_written: Option<Timestamp>,
     arrivals: Arrivals,
     /// End of the newest window the recount has closed.
     closed_to: Option<Timestamp>,
@@ -133,7 +132,6 @@ impl Proof {
             forgotten: vec![0; partitions],
             undecided: HashSet::new(),
             first_written: None,
-            newest_written: None,
             arrivals: Arrivals::default(),
             closed_to: None,
             timing: timing.then(|| Timing::new(config)),
@@ -194,7 +192,6 @@ impl Proof {
             let (start, end) = found.span;
             if in_shape {
                 self.first_written = Some(self.first_written.map_or(end, |first| first.min(end)));
-                self.newest_written = self.newest_written.max(Some(end));
                 self.arrivals.take(end, arrival);
             } else {
                 self.other_starts.entry(end).or_default().insert(start);
@@ -373,7 +370,7 @@ impl Proof {
         self.flush();
         self.take_recounted();
         let slide = self.config.windows.slide_ms();
-        let Some(newest) = self.newest_written else { return };
+        let Some(newest) = self.arrivals.newest() else { return };
         let first = self.first_written.unwrap_or(newest);
         let by_now = || self.report.log_to.and_then(|now| self.arrivals.whole_to(now));
         let to = match all_written {

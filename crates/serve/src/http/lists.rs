@@ -98,8 +98,10 @@ fn window<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
     let listing = store.window(&WindowQuery { kind, site: &site, at, page, limit, offset })?;
     head.insert("window_end".into(), time(at, query));
     head.insert("total".into(), json!(listing.total));
-    let pinned = [("site_id", site), ("window_end", Timestamp(at).to_string())];
-    let next = listing.more.then(|| next(path, query, offset, limit, &pinned));
+    let next = listing.more.then(|| {
+        let pinned = [("site_id", site), ("window_end", Timestamp(at).to_string())];
+        next(path, query, offset, limit, &pinned)
+    });
     Ok(Rows { kind, head, rows: listing.rows, next, query })
 }
 
@@ -160,11 +162,13 @@ fn events<'a>(store: &Store, kind: &'static Kind, query: &'a Query, path: &str) 
         }
         None => Default::default(),
     };
-    // rows that come meanwhile are newer than the first one
-    let newest = listing.rows.first().and_then(|row| head::file(kind.topic, row.as_bytes()).ok());
-    let mut pinned: Vec<(&str, String)> = site.iter().map(|site| ("site_id", site.clone())).collect();
-    pinned.extend(newest.map(|row| ("to", Timestamp(row.at + 1).to_string())));
-    let next = listing.more.then(|| next(path, query, offset, limit, &pinned));
+    let next = listing.more.then(|| {
+        // rows that come meanwhile are newer than the first one
+        let newest = listing.rows.first().and_then(|row| head::file(kind.topic, row.as_bytes()).ok());
+        let mut pinned: Vec<(&str, String)> = site.iter().map(|site| ("site_id", site.clone())).collect();
+        pinned.extend(newest.map(|row| ("to", Timestamp(row.at + 1).to_string())));
+        next(path, query, offset, limit, &pinned)
+    });
     Ok(Rows { kind, head: begin(&site, limit, Some(offset)), rows: listing.rows, next, query })
 }
 
